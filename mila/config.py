@@ -1,0 +1,326 @@
+"""Every setting as one tree of frozen models: bounds, units and a sentence for each.
+
+Sections are passed down, never the whole tree; leaf modules take plain keyword arguments.
+Fields marked `same_result` do not change what is learnt and stay out of a run's identity.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+_SAME = {"same_result": True}
+
+
+class Settings(BaseModel):
+    """A section of the settings: read once, never changed, no unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _same(default: Any, **bounds: Any) -> Any:
+    """A field that does not change the result of a run."""
+    return Field(default=default, json_schema_extra=_SAME, **bounds)
+
+
+class WorldSettings(Settings):
+    """The procedural street world."""
+
+    seed: int = Field(default=0, ge=0)
+    """Seed of all worlds; train, val and test worlds are disjoint under every seed."""
+    height: int = Field(default=96, ge=32)
+    """Image height, pixels."""
+    width: int = Field(default=192, ge=32)
+    """Image width, pixels."""
+    frames: int = Field(default=12, ge=2, le=99)
+    """Frames of a clip."""
+    train_clips: int = Field(default=200, ge=1)
+    """Training clips; each is its own world."""
+    val_clips: int = Field(default=24, ge=1)
+    """Validation clips."""
+    test_clips: int = Field(default=40, ge=1)
+    """Test clips."""
+    fps: float = Field(default=17.0, gt=0)
+    """Frames per second of the motion."""
+    quality: int = Field(default=95, ge=50, le=100)
+    """JPEG quality of the frames."""
+    workers: int = _same(0, ge=0)
+    """Processes that render; 0 = one per core."""
+
+
+class DataSettings(Settings):
+    """Which shards are read, and how."""
+
+    root: str = "data/street"
+    """Folder or s3:// prefix that holds the manifest and the shards."""
+    tail: Literal["drop", "wrap"] = "drop"
+    """What happens to the clips that do not fill a last global batch of an epoch."""
+    flip: bool = True
+    """Mirror half of the training clips."""
+    colour: float = Field(default=0.2, ge=0, le=1)
+    """Strength of brightness, contrast and saturation changes; 0 = none."""
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Random zoom of training clips, smallest and largest factor; the crop keeps the size."""
+    crop: tuple[int, int] | None = None
+    """Training crop, height and width in pixels; none = the whole image."""
+    clips_from_stills: bool = False
+    """Make clips of single labelled stills by a smooth random homography over time."""
+    loader_workers: int = _same(0, ge=0)
+    """Loader processes of each training process; 0 = in the training process itself."""
+    cache: str | None = _same(None)
+    """Local folder for clips read from s3://; none = no cache."""
+    cache_gib: float = _same(10.0, gt=0)
+    """Size limit of the cache, GiB."""
+
+
+class EncoderSettings(Settings):
+    """One encoder, image to features."""
+
+    kind: Literal["pyramid", "resnet18", "resnet34", "resnet50", "resnet101"] = "pyramid"
+    """`pyramid` = small residual net with a top-down path; resnetN = public ResNet with a neck."""
+    widths: tuple[int, ...] = (32, 64, 128, 192)
+    """Pyramid only: channels at strides 2, 4, 8, 16."""
+    depths: tuple[int, ...] = (1, 2, 3, 3)
+    """Pyramid only: residual blocks at strides 2, 4, 8, 16; 0 = a strided convolution alone."""
+    smooth: bool = True
+    """Pyramid only: a 3x3 convolution after the top-down path instead of a 1x1."""
+    neck: Literal["conv", "aspp"] = "conv"
+    """ResNets only: 1x1 convolution, or atrous pyramid pooling."""
+    cut: bool = False
+    """ResNets only: leave out the last stage."""
+    weights: str | None = None
+    """ResNets only: file with public ImageNet weights."""
+
+
+class PropagationSettings(Settings):
+    """How keyframe features reach the other frames."""
+
+    kind: Literal[
+        "ila", "copy", "concat", "global", "flow_warp", "exact_flow", "score_fusion", "lvs"
+    ] = "ila"
+    """Inter-frame local attention or one of its peers."""
+    radius: int = Field(default=4, ge=0, le=32)
+    """Reach of the attention window, in feature pixels; 0 looks at the same position only."""
+    key_channels: int = Field(default=16, ge=4)
+    """Channels of query and key."""
+    task_specific: bool = False
+    """TS: every task attends its own features."""
+    multi_frame: bool = False
+    """MF: the frame before joins the keyframe under one softmax."""
+    projection: Literal["shared", "separate", "none"] = "shared"
+    """Whether query and key share their projection."""
+    value: Literal["identity", "conv"] = "identity"
+    """Whether values pass a 1x1 convolution."""
+    scaling: Literal["sqrt", "one", "cosine"] = "sqrt"
+    """Scale of the scores: 1/sqrt(d), 1, or cosine with a learned temperature."""
+    reference_bias: bool = False
+    """MF: a learned score offset for each kind of reference."""
+    flow_width: int = Field(default=16, ge=8)
+    """Peers that estimate flow: channels of the flow network's first layer."""
+
+
+class FusionSettings(Settings):
+    """How propagated and current features are joined on non-keyframes."""
+
+    kind: Literal["residual", "concat", "propagated"] = "residual"
+    """Z + phi([Z; X]); phi([Z; X]) alone; or Z alone."""
+    low: bool = True
+    """Feed phi the fast encoder's low-level features too."""
+    hints: bool = True
+    """Feed phi the offset and what the propagation tells about itself (displacement, spread)."""
+    kernel: Literal[1, 3] = 1
+    """Kernel of phi's first convolution."""
+    width: int = Field(default=64, ge=16)
+    """Hidden channels of phi."""
+
+
+class ModelSettings(Settings):
+    """The networks."""
+
+    tasks: tuple[Literal["semseg", "depth", "normals"], ...] = ("semseg", "depth")
+    """Tasks predicted."""
+    label_set: Literal["cityscapes", "camvid", "nyud40", "nyud13"] = "cityscapes"
+    """Classes of the semantic task."""
+    channels: int = Field(default=64, ge=16)
+    """Feature channels C of both encoders."""
+    feature_stride: Literal[4, 8, 16] = 4
+    """Image pixels per feature pixel."""
+    head_channels: int = Field(default=64, ge=8)
+    """Hidden channels of a head."""
+    head_kernel: Literal[1, 3] = 1
+    """Kernel of a head's first convolution."""
+    depth_scale: float = Field(default=10.0, gt=0)
+    """Heads of outdoor depth predict depth_scale / depth; metres."""
+    depth_range: tuple[float, float] = (0.5, 200.0)
+    """Smallest and largest depth ever predicted, metres."""
+    slow: EncoderSettings = EncoderSettings()
+    """Keyframe encoder."""
+    fast: EncoderSettings = EncoderSettings(
+        widths=(16, 32, 64, 96), depths=(0, 1, 1, 1), smooth=False
+    )
+    """Encoder of all other frames."""
+    propagation: PropagationSettings = PropagationSettings()
+    """Between the frames."""
+    fusion: FusionSettings = FusionSettings()
+    """On non-keyframes."""
+
+
+class LossSettings(Settings):
+    """What training minimises."""
+
+    semseg: float = Field(default=1.0, ge=0)
+    """Weight of the cross-entropy."""
+    depth: float = Field(default=1.0, ge=0)
+    """Weight of the L1 on scaled inverse depth."""
+    normals: float = Field(default=1.0, ge=0)
+    """Weight of 1 - cosine."""
+    task_weighting: Literal["fixed", "uncertainty"] = "fixed"
+    """Fixed weights, or learned ones by homoscedastic uncertainty."""
+    hard_pixels: float = Field(default=1.0, gt=0, le=1)
+    """Share of the hardest pixels the cross-entropy keeps; 1 = all."""
+    slow: float = Field(default=1.0, ge=0)
+    """Joint stage: weight of the slow heads' task loss; without effect when slow is frozen."""
+    soft: float = Field(default=0.5, ge=0)
+    """Joint stage: weight of the slow network's predictions as soft targets; 0 = off."""
+    fused: float = Field(default=0.5, ge=0)
+    """Joint stage: weight of L1 between fused and slow features of the same frame; 0 = off."""
+    align: float = Field(default=0.1, ge=0)
+    """Joint stage: alpha, weight of L1 between normalised slow and fast features; 0 = off."""
+    adversary: Literal["none", "reversal", "alternating"] = "reversal"
+    """Joint stage: how slow and fast features are made indistinguishable."""
+    beta: float = Field(default=0.01, ge=0)
+    """Joint stage: weight of the adversarial term once ramped up."""
+    ramp: float = Field(default=0.2, ge=0, le=1)
+    """Share of the joint stage over which beta rises from 0."""
+    gradient: Literal["both", "fast", "frozen"] = "frozen"
+    """Who receives alignment gradients: both, the fast encoder only, or slow frozen altogether."""
+
+
+class StageSettings(Settings):
+    """One stage of training."""
+
+    updates: int = Field(default=1000, ge=0)
+    """Optimisation steps; 0 skips the stage."""
+    batch_size: int = Field(default=16, ge=1)
+    """Clips per update over all workers."""
+    learning_rate: float = Field(default=0.002, gt=0)
+    """Peak learning rate of AdamW."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Decoupled weight decay."""
+    warmup: float = Field(default=0.05, ge=0, le=1)
+    """Share of the updates over which the learning rate rises; then it falls as a half cosine."""
+
+
+class TrainSettings(Settings):
+    """How the networks are trained: slow and fast per frame, then jointly on clips."""
+
+    seed: int = Field(default=0, ge=0)
+    """Seed of initialisation, data order and augmentation."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Autocast type; auto = bfloat16 on GPUs and on CPUs with native bfloat16, else float32."""
+    slow: StageSettings = StageSettings()
+    """Slow network per frame."""
+    fast: StageSettings = StageSettings()
+    """Fast network per frame."""
+    joint: StageSettings = StageSettings(learning_rate=0.001)
+    """All on clips with random offsets."""
+    max_offset: int = Field(default=9, ge=1)
+    """Largest distance from the keyframe drawn in the joint stage."""
+    clip_gradient: float = Field(default=1.0, gt=0)
+    """Largest norm of the gradient."""
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    """Decay of the weight average that is evaluated and exported; 0 = off."""
+    report_every: int = _same(100, ge=1)
+    """Updates between reports; each report is also a checkpoint."""
+    start_from: str | None = None
+    """Exported weights to start from instead of random ones."""
+
+
+class ClusterSettings(Settings):
+    """What a run asks of Ray."""
+
+    num_workers: int = _same(1, ge=0)
+    """Training processes; 0 = no Ray, in this process."""
+    min_workers: int | None = _same(None, ge=1)
+    """Elastic training: smallest number of workers to go on with; none = always num_workers."""
+    cpus_per_worker: float = _same(2, gt=0)
+    """CPUs of one training process; also its torch threads."""
+    use_gpu: bool = _same(False)
+    """One GPU per training process."""
+    storage: str = _same("runs")
+    """Folder or s3:// prefix of checkpoints and journals."""
+    max_failures: int = _same(3, ge=0)
+    """Worker failures survived before the run gives up."""
+    keep_checkpoints: int = _same(2, ge=1)
+    """Newest checkpoints kept."""
+
+
+class SweepSettings(Settings):
+    """The grid of flows/tune.py: every trial trains the joint stage from the same encoders."""
+
+    keyframe_intervals: tuple[int, ...] = (3, 6)
+    """Values of the keyframe interval; the joint stage draws offsets below it."""
+    radii: tuple[int, ...] = (2, 4)
+    """Values of model.propagation.radius."""
+    seeds: tuple[int, ...] = (0,)
+    """Seeds of every grid point."""
+    updates: int = Field(default=150, ge=1)
+    """Updates of the joint stage in a trial."""
+    grace: float = Field(default=0.5, gt=0, le=1)
+    """ASHA: share of a trial's frames it may always process."""
+    concurrent: int = _same(1, ge=1)
+    """Trials at a time."""
+
+
+class EvaluationSettings(Settings):
+    """What flows/evaluate.py measures."""
+
+    split: Literal["train", "val", "test"] = "test"
+    """Split that is scored."""
+    keyframe_interval: int = Field(default=5, ge=1)
+    """The interval of the headline numbers."""
+    intervals: tuple[int, ...] = (1, 2, 3, 5, 10)
+    """All intervals measured."""
+    depth_limit: float = Field(default=80.0, gt=0)
+    """Truth beyond it is left out, predictions are clamped to it; metres."""
+    latency_frames: int = Field(default=60, ge=5)
+    """Frames of the latency measurement."""
+    threads: int = _same(1, ge=1)
+    """Torch threads while latency is measured."""
+
+
+class TrackingSettings(Settings):
+    """Where runs are recorded; addresses come from the environment (MLFLOW_TRACKING_URI)."""
+
+    experiment: str = _same("mila")
+    """MLflow experiment."""
+    registered_model: str = _same("mila")
+    """Name in the model registry; empty = do not register."""
+    enabled: bool = _same(True)
+    """Record to MLflow at all."""
+
+
+class Params(Settings):
+    """The whole tree, as in params.yaml."""
+
+    world: WorldSettings = WorldSettings()
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    loss: LossSettings = LossSettings()
+    train: TrainSettings = TrainSettings()
+    cluster: ClusterSettings = ClusterSettings()
+    sweep: SweepSettings = SweepSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    @model_validator(mode="after")
+    def _no_setting_without_effect(self) -> Params:
+        if self.loss.adversary == "none" and self.loss.beta > 0 and "beta" in self.loss.model_fields_set:
+            raise ValueError("loss.beta has no effect with loss.adversary=none; leave it out or set 0")
+        if self.model.propagation.multi_frame and self.model.propagation.kind != "ila":
+            raise ValueError(
+                "model.propagation.multi_frame has no effect with "
+                f"model.propagation.kind={self.model.propagation.kind}"
+            )
+        return self
