@@ -1,0 +1,1 @@
+"""MILA: multi-task learning from videos via efficient inter-frame attention."""
