@@ -27,11 +27,6 @@ class Band:
         """The samples of the band."""
         return slice(self.first_sample, self.first_sample + self.samples)
 
-    @property
-    def lines(self) -> slice:
-        """The rows of tiles of the band."""
-        return slice(self.first_row, self.first_row + self.rows)
-
 
 @dataclass(frozen=True)
 class Tiling:
@@ -99,8 +94,9 @@ class Tiling:
         """Take the tiles of a band from padded maps, (B, H, W, C) -> (N, Q, C)."""
         top = band.first_row * self.tile_height
         part = maps[band.span, top : top + band.rows * self.tile_height]
-        part = part.unflatten(2, (self.columns, self.tile_width))
-        part = part.unflatten(1, (band.rows, self.tile_height))
+        part = part.reshape(
+            band.samples, band.rows, self.tile_height, self.columns, self.tile_width, -1
+        )
         return part.transpose(2, 3).reshape(-1, self.queries, maps.shape[-1])
 
     def put(self, maps: Tensor, tiles: Tensor, band: Band) -> None:
@@ -155,9 +151,7 @@ class Tiling:
 
     def _padded_rows(self, maps: Tensor, band: Band) -> Tensor:
         top = band.first_row * self.tile_height
-        return maps[
-            band.span, :, top : top + band.rows * self.tile_height + 2 * self.radius
-        ]
+        return maps[band.span, :, top : top + band.rows * self.tile_height + 2 * self.radius]
 
 
 @lru_cache(maxsize=64)
