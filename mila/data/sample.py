@@ -3,7 +3,7 @@
 T frames of a clip, H rows, W columns. A sample is a key without dots and a set of fields; field
 names are `<frame>.<what>.<codec>`, for instance `03.semseg.png`, and `meta.json`.
 
-Source: sections 2 and 10 of the method notes; flow as in KITTI 2015 (16-bit PNG).
+Images are JPEG, labels PNG; how a label becomes pixels is in `mila.data.codecs`.
 """
 
 import json
@@ -11,32 +11,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import cv2
 import numpy as np
-import numpy.typing as npt
+
+from mila.data import codecs
+from mila.data.codecs import Float32, UInt8
+from mila.tasks import IGNORE_LABEL
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 LABEL_FIELDS = ("semseg", "depth", "normals", "flow")
-IGNORE_LABEL = 255
 META_FIELD = "meta.json"
-
-_PNG_MAX = 65535
-_FLOW_ZERO = 2**15
-_FLOW_UNITS_PER_PIXEL = 64.0
-_NORMAL_NONE = 128
-
-# Run-length strategy: encodes fastest and smallest of the quick levels, decodes as fast as any
-# (16-bit depth 512x1024: 12 ms and 369 kB against 14 ms and 381 kB; OpenCV 5.0, 1 core).
-_PNG_OPTIONS = (
-    cv2.IMWRITE_PNG_COMPRESSION,
-    1,
-    cv2.IMWRITE_PNG_STRATEGY,
-    cv2.IMWRITE_PNG_STRATEGY_RLE,
-)
-
-UInt8 = npt.NDArray[np.uint8]
-Float32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -98,9 +82,9 @@ def encode_clip(clip: ClipArrays, quality: int = 95) -> dict[str, bytes]:
     frames, height, width = clip.semseg.shape
     fields: dict[str, bytes] = {}
     for t in range(frames):
-        fields[field_name(t, "image")] = _encode_jpeg(clip.images[t], quality)
+        fields[field_name(t, "image")] = codecs.encode_jpeg(clip.images[t], quality)
         for what, pixels in _label_pixels(clip, t).items():
-            fields[field_name(t, what)] = _encode_png(pixels)
+            fields[field_name(t, what)] = codecs.encode_png(pixels)
     meta = {
         "video": clip.video,
         "split": clip.split,
@@ -156,12 +140,12 @@ def decode_clip(
             semseg[i] = ids
         if "depth" in want and (units := reader.png(t, "depth", np.uint16, 1)) is not None:
             np.divide(units, scale, out=depth[i], casting="unsafe")
-        if "normals" in want and (bgr := reader.png(t, "normals", np.uint8, 3)) is not None:
+        if "normals" in want and (rgb := reader.png(t, "normals", np.uint8, 3)) is not None:
             normals = np.zeros((*shape, 3), np.float32) if normals is None else normals
-            normals[i] = _normals_from_bgr(bgr)
-        if "flow" in want and (bgr := reader.png(t, "flow", np.uint16, 3)) is not None:
+            normals[i] = codecs.normals_from_rgb(rgb)
+        if "flow" in want and (rgb := reader.png(t, "flow", np.uint16, 3)) is not None:
             flow = np.full((*shape, 2), np.nan, np.float32) if flow is None else flow
-            flow[i] = _flow_from_bgr(bgr)
+            flow[i] = codecs.flow_from_rgb(rgb)
     intrinsics = meta["intrinsics"]
     return ClipArrays(
         key=key,
@@ -211,83 +195,19 @@ def _check(clip: ClipArrays) -> None:
             raise ValueError(f"clip {clip.key}: {name} must be uint8")
 
 
-def _label_pixels(clip: ClipArrays, t: int) -> dict[str, npt.NDArray[Any]]:
+def _label_pixels(clip: ClipArrays, t: int) -> dict[str, codecs.Pixels]:
     """The label images of one frame in the form that is stored, those that say something."""
-    pixels: dict[str, npt.NDArray[Any]] = {}
+    pixels: dict[str, codecs.Pixels] = {}
     if (clip.semseg[t] != IGNORE_LABEL).any():
         pixels["semseg"] = clip.semseg[t]
-    units = np.rint(np.nan_to_num(clip.depth[t] * np.float64(clip.depth_units_per_metre), nan=0))
-    units[(units < 0) | (units > _PNG_MAX)] = 0
+    units = codecs.depth_to_units(clip.depth[t], clip.depth_units_per_metre)
     if units.any():
-        pixels["depth"] = units.astype(np.uint16)
+        pixels["depth"] = units
     if clip.normals is not None and clip.normals[t].any():
-        pixels["normals"] = _normals_to_bgr(clip.normals[t])
-    if clip.flow is not None:
-        bgr = _flow_to_bgr(clip.flow[t])
-        if bgr[..., 0].any():
-            pixels["flow"] = bgr
+        pixels["normals"] = codecs.normals_to_rgb(clip.normals[t])
+    if clip.flow is not None and not np.isnan(clip.flow[t]).all():
+        pixels["flow"] = codecs.flow_to_rgb(clip.flow[t])
     return pixels
-
-
-def _normals_to_bgr(normals: Float32) -> UInt8:
-    coded = np.clip(np.rint((normals + 1) * 127.5), 0, 255).astype(np.uint8)
-    coded[~normals.any(axis=-1)] = _NORMAL_NONE
-    return np.ascontiguousarray(coded[..., ::-1])
-
-
-def _normals_from_bgr(bgr: UInt8) -> Float32:
-    normals = np.multiply(bgr[..., ::-1], np.float32(2 / 255), dtype=np.float32) - np.float32(1)
-    normals[(bgr == _NORMAL_NONE).all(axis=-1)] = 0
-    return normals
-
-
-def _flow_to_bgr(flow: Float32) -> npt.NDArray[np.uint16]:
-    coded = np.rint(flow * np.float64(_FLOW_UNITS_PER_PIXEL)) + _FLOW_ZERO
-    valid = ((coded >= 0) & (coded <= _PNG_MAX)).all(axis=-1)  # NaN compares false
-    bgr = np.zeros((*valid.shape, 3), np.uint16)
-    bgr[valid, 2] = coded[valid, 0]
-    bgr[valid, 1] = coded[valid, 1]
-    bgr[valid, 0] = 1
-    return bgr
-
-
-def _flow_from_bgr(bgr: npt.NDArray[np.uint16]) -> Float32:
-    flow = (bgr[..., :0:-1].astype(np.float32) - _FLOW_ZERO) / np.float32(_FLOW_UNITS_PER_PIXEL)
-    flow[bgr[..., 0] == 0] = np.nan
-    return flow
-
-
-def _encode_jpeg(rgb: UInt8, quality: int) -> bytes:
-    options = (
-        cv2.IMWRITE_JPEG_QUALITY,
-        quality,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-    )
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
-    return data.tobytes()
-
-
-def _encode_png(pixels: npt.NDArray[Any]) -> bytes:
-    _, data = cv2.imencode(".png", np.ascontiguousarray(pixels), _PNG_OPTIONS)
-    return data.tobytes()
-
-
-def decode_jpeg(data: bytes) -> UInt8:
-    """Decode a JPEG to RGB, (H, W, 3).
-
-    Raises:
-        ValueError: If the data is not a whole JPEG.
-    """
-    try:
-        import simplejpeg  # optional: a third faster than OpenCV
-    except ImportError:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        if bgr is None:
-            raise ValueError("not a JPEG image") from None
-        return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-    rgb: UInt8 = simplejpeg.decode_jpeg(data)
-    return rgb
 
 
 class _FieldReader:
@@ -303,7 +223,7 @@ class _FieldReader:
         if name not in self._fields:
             raise ValueError(f"sample {self._key!r} has no field {name}")
         try:
-            image = decode_jpeg(self._fields[name])
+            image = codecs.decode_jpeg(self._fields[name])
         except ValueError as error:
             raise ValueError(f"sample {self._key!r}, field {name}: {error}") from None
         self._check_size(name, image)
@@ -311,24 +231,24 @@ class _FieldReader:
 
     def png(
         self, frame: int, what: str, dtype: type[np.unsignedinteger[Any]], channels: int
-    ) -> npt.NDArray[Any] | None:
-        """The stored values (three channels as BGR); None where the sample has no such label."""
+    ) -> codecs.Pixels | None:
+        """The stored values; None where the sample has no such label."""
         name = field_name(frame, what)
         if name not in self._fields:
             return None
-        buffer = np.frombuffer(self._fields[name], np.uint8)
-        pixels = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if len(buffer) else None
         where = f"sample {self._key!r}, field {name}"
-        if pixels is None:
-            raise ValueError(f"{where}: not a PNG image")
+        try:
+            pixels = codecs.decode_png(self._fields[name])
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
         got = 1 if pixels.ndim == 2 else pixels.shape[2]
         if pixels.dtype != dtype or got != channels:
             expected = f"{channels} channel(s) of {dtype.__name__}"
             raise ValueError(f"{where}: {got} channel(s) of {pixels.dtype}, expected {expected}")
         self._check_size(name, pixels)
-        return np.asarray(pixels)
+        return pixels
 
-    def _check_size(self, name: str, pixels: npt.NDArray[Any]) -> None:
+    def _check_size(self, name: str, pixels: codecs.Pixels) -> None:
         if pixels.shape[:2] != self._size:
             raise ValueError(
                 f"sample {self._key!r}, field {name}: {pixels.shape[0]}x{pixels.shape[1]} pixels, "

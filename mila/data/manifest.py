@@ -1,0 +1,161 @@
+"""The manifest of a data set: which shards exist, and where in them every clip lies.
+
+Two Parquet files beside the shards: `clips.parquet` and `shards.parquet`. Rows are sorted, so equal
+data gives equal bytes.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mila.data.sample import SPLITS, Split
+from mila.data.storage import Storage
+
+CLIPS_NAME = "clips.parquet"
+SHARDS_NAME = "shards.parquet"
+
+
+@dataclass(frozen=True)
+class ClipRow:
+    """One clip of the data set."""
+
+    key: str
+    video: str
+    split: Split
+    shard: str
+    """Name of the shard, relative to the manifest."""
+    offset: int
+    """First byte of the clip's members in the shard."""
+    bytes: int
+    """Length of the clip's members, headers and padding included."""
+    sha256: str
+    """Digest of those bytes, in hexadecimal."""
+    fps: float
+    start: int
+    """Index of the clip's first frame in its video."""
+    frames: int
+    height: int
+    width: int
+    labels: tuple[str, ...]
+    """Labels that at least one frame has, sorted."""
+    labelled: tuple[int, ...]
+    """Frames of the clip that have a label to learn from (flow does not count)."""
+    label_set: str
+
+
+@dataclass(frozen=True)
+class ShardRow:
+    """One tar file."""
+
+    shard: str
+    """Name relative to the manifest."""
+    split: Split
+    clips: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All clips and shards of one data set; clips by split, then by key."""
+
+    clips: tuple[ClipRow, ...]
+    shards: tuple[ShardRow, ...]
+
+    def split(self, name: Split) -> tuple[ClipRow, ...]:
+        """The clips of one split, in the order of their keys."""
+        return tuple(row for row in self.clips if row.split == name)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over what the clips hold; how they are spread over shards does not matter."""
+        digest = hashlib.sha256()
+        for row in sorted(self.clips, key=lambda row: row.key):
+            content = {k: v for k, v in asdict(row).items() if k not in ("shard", "offset")}
+            digest.update(json.dumps(content, sort_keys=True).encode())
+        return digest.hexdigest()
+
+
+def read_manifest(storage: Storage) -> Manifest:
+    """Read the manifest of a data set.
+
+    Args:
+        storage: The folder or prefix that holds the manifest.
+
+    Raises:
+        ValueError: If a file is missing, is not Parquet, has other columns or contradicts the
+            other file.
+    """
+    clips = _read_rows(storage, CLIPS_NAME, ClipRow)
+    shards = _read_rows(storage, SHARDS_NAME, ShardRow)
+    counted: dict[str, int] = {}
+    for clip in clips:
+        counted[clip.shard] = counted.get(clip.shard, 0) + 1
+    for shard in shards:
+        if counted.pop(shard.shard, 0) != shard.clips:
+            raise ValueError(
+                f"{storage.url}: {CLIPS_NAME} and {SHARDS_NAME} disagree on {shard.shard}"
+            )
+    if counted:
+        raise ValueError(f"{storage.url}: {SHARDS_NAME} does not list {min(counted)}")
+    return Manifest(clips, shards)
+
+
+def write_manifest(storage: Storage, manifest: Manifest) -> None:
+    """Write both files, the clips last: who finds them finds everything."""
+    shards = sorted(manifest.shards, key=lambda row: row.shard)
+    clips = sorted(manifest.clips, key=lambda row: (SPLITS.index(row.split), row.key))
+    storage.put(SHARDS_NAME, _parquet(shards, ShardRow))
+    storage.put(CLIPS_NAME, _parquet(clips, ClipRow))
+
+
+Row = TypeVar("Row", ClipRow, ShardRow)
+
+
+def _read_rows(storage: Storage, name: str, kind: type[Row]) -> tuple[Row, ...]:
+    where = f"{storage.url}/{name}"
+    try:
+        table = pq.read_table(io.BytesIO(storage.read(name)))
+    except FileNotFoundError:
+        raise ValueError(f"{where}: no manifest there; run pipeline.shard first") from None
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{where}: not a manifest ({error})") from None
+    if not table.schema.equals(_schema(kind)):
+        raise ValueError(
+            f"{where}: columns {table.schema.names}, expected {_schema(kind).names}; "
+            "make the shards again"
+        )
+    return tuple(kind(**{k: _frozen(v) for k, v in row.items()}) for row in table.to_pylist())
+
+
+def _parquet(rows: Sequence[Row], kind: type[Row]) -> bytes:
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_schema(kind))
+    stream = io.BytesIO()
+    pq.write_table(table, stream)
+    return stream.getvalue()
+
+
+_TYPES: dict[Any, Any] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    Split: pa.string(),
+    tuple[str, ...]: pa.list_(pa.string()),
+    tuple[int, ...]: pa.list_(pa.int64()),
+}
+
+
+def _schema(kind: type[Row]) -> pa.Schema:
+    """The columns are the fields of the row, in their order; nothing may be absent."""
+    return pa.schema([pa.field(f.name, _TYPES[f.type], nullable=False) for f in fields(kind)])
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
