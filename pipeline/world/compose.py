@@ -1,0 +1,117 @@
+"""A whole random world for one clip: street, solids, weather, camera."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.world import palette, traffic
+from pipeline.world.camera import Camera
+from pipeline.world.layout import Place, roadside
+from pipeline.world.light import Light
+from pipeline.world.scene import Color, Solids, pack
+from pipeline.world.street import ROAD, SIDEWALK, TERRAIN, Bands, Street
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything a clip shows."""
+
+    street: Street
+    solids: Solids
+    light: Light
+    camera: Camera
+
+
+def compose(rng: np.random.Generator, seconds: NDArray, shape: tuple[int, int]) -> World:
+    """A random world seen at the given times by an image of (height, width) pixels."""
+    street = random_street(rng)
+    mine = traffic.drive(rng, street, seconds, shape)
+    place = Place(street=street, frames=len(seconds))
+    primitives = roadside(rng, place, z_end=mine.travel + float(rng.uniform(70, 120)))
+    primitives += traffic.vehicles(rng, street, mine, seconds)
+    primitives += traffic.people(rng, street, mine, seconds)
+    return World(
+        street=street, solids=pack(primitives), light=random_light(rng), camera=mine.camera
+    )
+
+
+def random_street(rng: np.random.Generator) -> Street:
+    """Course, cross-section and paint."""
+    lanes = int(rng.choice([1, 1, 2]))
+    lane = float(rng.uniform(2.9, 3.5))
+    verge = float(rng.choice([0.0, rng.uniform(1.8, 2.3)]))
+    half = lanes * lane + verge
+    grey = float(rng.uniform(0.07, 0.22))
+    asphalt = palette.shade(rng, (grey, grey, grey), 0.05)
+    other = grey * float(np.exp(rng.normal(0.25, 0.35)))
+    has_crossing = rng.random() < 0.3
+    lines = [i * lane * side for i in range(1, lanes) for side in (-1, 1)]
+    slab = float(rng.choice([0.0, rng.uniform(0.5, 1.2)]))
+    return Street(
+        amplitude=float(rng.choice([0.0, rng.uniform(-9, 9)])),
+        wavelength=float(rng.uniform(90, 220)),
+        phase=float(rng.uniform(0, 2 * np.pi)),
+        half_width=half,
+        left=_bands(rng, half),
+        right=_bands(rng, half),
+        crossing_z=float(rng.uniform(14, 40)) if has_crossing else 1e4,
+        crossing_half=float(rng.uniform(3, 5.5)),
+        zebra_z=float(rng.uniform(6, 28)) if rng.random() < 0.25 else 1e4,
+        lane_lines=(*sorted(lines), *([0.0] if rng.random() < 0.8 else [])),
+        dash=float(rng.uniform(1.5, 4)),
+        edge_line=bool(rng.random() < 0.4),
+        asphalt=asphalt,
+        pavement=palette.shade(rng, (other * 1.05, other, other * 0.94), 0.06),
+        grass=palette.leaf_color(rng),
+        paint=(0.62, 0.62, 0.6) if rng.random() < 0.85 else (0.6, 0.45, 0.08),
+        slab=slab,
+        patchiness=float(rng.uniform(0.05, 0.4)),
+    )
+
+
+def _bands(rng: np.random.Generator, half: float) -> Bands:
+    walk = float(rng.uniform(1.6, 4.0))
+    green = float(rng.uniform(1.0, 4.5))
+    kind = rng.choice(4, p=[0.35, 0.3, 0.2, 0.15])
+    if kind == 0:
+        return Bands((half + walk, half + walk + 0.5), (SIDEWALK, SIDEWALK, SIDEWALK))
+    if kind == 1:
+        return Bands((half + walk, half + walk + green), (SIDEWALK, TERRAIN, TERRAIN))
+    if kind == 2:
+        return Bands((half + green, half + green + walk), (TERRAIN, SIDEWALK, TERRAIN))
+    return Bands((half + green * 0.5, half + green * 1.5), (TERRAIN, TERRAIN, TERRAIN))
+
+
+def random_light(rng: np.random.Generator) -> Light:
+    """Time of day and weather."""
+    elevation, azimuth = float(rng.uniform(0.22, 1.15)), float(rng.uniform(0, 2 * np.pi))
+    sun = (
+        float(np.cos(elevation) * np.sin(azimuth)),
+        float(np.sin(elevation)),
+        float(np.cos(elevation) * np.cos(azimuth)),
+    )
+    cloudiness = float(rng.choice([rng.uniform(0, 0.5), rng.uniform(0.5, 1)]))
+    low = np.exp(-elevation * 2.2)
+    strength = float(rng.uniform(0.9, 1.4)) * (1 - 0.95 * max(0.0, cloudiness - 0.35) / 0.65)
+    warm = np.array([1.0, 1 - 0.25 * low, 1 - 0.55 * low]) * strength
+    clear = 1 - 0.75 * cloudiness
+    zenith = np.array([0.16, 0.32, 0.68]) * clear + np.array([0.5, 0.53, 0.58]) * (1 - clear)
+    horizon = np.array([0.66, 0.74, 0.84]) * clear + np.array([0.62, 0.64, 0.67]) * (1 - clear)
+    horizon = horizon + np.array([0.2, 0.03, -0.12]) * low * clear
+    ambient = (0.55 * zenith + 0.45 * horizon) * float(rng.uniform(0.6, 0.85))
+    return Light(
+        sun=sun,
+        sun_color=_color(warm),
+        ambient=_color(ambient),
+        horizon=_color(horizon),
+        zenith=_color(zenith),
+        cloudiness=cloudiness,
+        haze=float(rng.choice([rng.uniform(0.0008, 0.003), rng.uniform(0.003, 0.010)])),
+        cloud_shift=(float(rng.uniform(0, 60)), float(rng.uniform(0, 60))),
+    )
+
+
+def _color(values: NDArray) -> Color:
+    r, g, b = np.clip(values, 0.0, 3.0).tolist()
+    return (r, g, b)

@@ -1,0 +1,116 @@
+"""What a street is made of: solid primitives with materials and a path through time.
+
+World axes: x right, y up, z along the street, in metres. T frames, P primitives.
+"""
+
+from dataclasses import dataclass, fields
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Color = tuple[float, float, float]
+
+
+class Kind(IntEnum):
+    """The shape of a primitive."""
+
+    BOX = 0
+    CYLINDER = 1
+    ELLIPSOID = 2
+
+
+@dataclass(frozen=True)
+class Material:
+    """How a surface looks; colours are linear reflectances in 0..1, lengths are metres."""
+
+    color: Color
+    accent: Color = (0.1, 0.1, 0.1)
+    """Colour of joints and panes."""
+    noise_scale: float = 1.0
+    """Cells of value noise per metre."""
+    noise_amount: float = 0.15
+    """Relative change of brightness by noise."""
+    joint_u: float = 0.0
+    """Distance of upright joints (bricks, planks, panels); 0 draws none."""
+    joint_v: float = 0.0
+    """Distance of level joints; 0 draws none."""
+    joint_width: float = 0.05
+    joint_strength: float = 0.0
+    """Share of the accent colour in a joint."""
+    stagger: float = 0.0
+    """Shift of every second row, in `joint_u`."""
+    pane_u: float = 0.0
+    """Distance of window columns; 0 draws none."""
+    pane_v: float = 1.0
+    """Distance of window rows."""
+    pane_fill_u: float = 0.5
+    pane_fill_v: float = 0.5
+    pane_bottom: float = 0.0
+    """Height at which the rows of windows begin."""
+    pane_top: float = 100.0
+    """Height at which they end."""
+    pane_strength: float = 0.9
+    lights: float = 0.0
+    """1 draws head and tail lamps on the two end faces."""
+    leafy: float = 0.0
+    """1 roughens the shading like foliage."""
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """One convex solid.
+
+    A box stands on its centre point, narrowing by `taper` metres per metre of height; a cylinder
+    stands on it too; an ellipsoid is centred on it.
+    """
+
+    kind: Kind
+    label: int
+    size: tuple[float, float, float]
+    """Half width, height, half length; an ellipsoid has three half axes; a cylinder radius first."""
+    centers: Floats
+    """(T, 3)."""
+    yaws: Floats
+    """(T,), turn about the y axis; 0 looks along +z."""
+    material: Material
+    taper: tuple[float, float] = (0.0, 0.0)
+    casts_shadow: bool = True
+
+
+@dataclass(frozen=True)
+class Solids:
+    """All primitives of a clip as arrays, so that whole images can look them up at once."""
+
+    kinds: NDArray[np.int8]
+    labels: NDArray[np.uint8]
+    sizes: Floats
+    """(P, 3)."""
+    tapers: Floats
+    """(P, 2)."""
+    centers: Floats
+    """(T, P, 3)."""
+    yaws: Floats
+    """(T, P)."""
+    materials: dict[str, Floats]
+    """Field of `Material` -> (P,) or (P, 3)."""
+    casts_shadow: NDArray[np.bool_]
+
+
+def pack(primitives: list[Primitive]) -> Solids:
+    """Turn a list of primitives into arrays."""
+    materials = {
+        field.name: np.array([getattr(p.material, field.name) for p in primitives], np.float32)
+        for field in fields(Material)
+    }
+    return Solids(
+        kinds=np.array([p.kind for p in primitives], np.int8),
+        labels=np.array([p.label for p in primitives], np.uint8),
+        sizes=np.array([p.size for p in primitives], np.float32),
+        tapers=np.array([p.taper for p in primitives], np.float32),
+        centers=np.stack([p.centers for p in primitives], axis=1).astype(np.float32),
+        yaws=np.stack([p.yaws for p in primitives], axis=1).astype(np.float32),
+        materials=materials,
+        casts_shadow=np.array([p.casts_shadow for p in primitives], np.bool_),
+    )
