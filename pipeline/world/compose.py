@@ -91,15 +91,15 @@ def random_light(rng: np.random.Generator) -> Light:
         float(np.sin(elevation)),
         float(np.cos(elevation) * np.cos(azimuth)),
     )
-    cloudiness = float(rng.choice([rng.uniform(0, 0.5), rng.uniform(0.5, 1)]))
+    cloudiness = float(rng.choice([rng.uniform(0, 0.4), rng.uniform(0, 0.4), rng.uniform(0.5, 1)]))
     low = np.exp(-elevation * 2.2)
-    strength = float(rng.uniform(0.9, 1.4)) * (1 - 0.95 * max(0.0, cloudiness - 0.35) / 0.65)
+    strength = float(rng.uniform(1.1, 1.7)) * (1 - 0.95 * max(0.0, cloudiness - 0.35) / 0.65)
     warm = np.array([1.0, 1 - 0.25 * low, 1 - 0.55 * low]) * strength
     clear = 1 - 0.75 * cloudiness
     zenith = np.array([0.16, 0.32, 0.68]) * clear + np.array([0.5, 0.53, 0.58]) * (1 - clear)
     horizon = np.array([0.66, 0.74, 0.84]) * clear + np.array([0.62, 0.64, 0.67]) * (1 - clear)
     horizon = horizon + np.array([0.2, 0.03, -0.12]) * low * clear
-    ambient = (0.55 * zenith + 0.45 * horizon) * float(rng.uniform(0.6, 0.85))
+    ambient = (0.55 * zenith + 0.45 * horizon) * float(rng.uniform(0.5, 0.75))
     return Light(
         sun=sun,
         sun_color=_color(warm),
@@ -107,7 +107,7 @@ def random_light(rng: np.random.Generator) -> Light:
         horizon=_color(horizon),
         zenith=_color(zenith),
         cloudiness=cloudiness,
-        haze=float(rng.choice([rng.uniform(0.0008, 0.003), rng.uniform(0.003, 0.010)])),
+        haze=float(rng.choice([rng.uniform(0.0005, 0.002), rng.uniform(0.0005, 0.002), rng.uniform(0.002, 0.008)])),
         cloud_shift=(float(rng.uniform(0, 60)), float(rng.uniform(0, 60))),
     )
 

@@ -42,6 +42,7 @@ class Place:
         material: Material,
         taper: tuple[float, float] = (0.0, 0.0),
         turn: float = 0.0,
+        fray: float = 0.0,
         casts_shadow: bool = True,
     ) -> Primitive:
         """A primitive at (s, z, y), in line with the road but for `turn`."""
@@ -54,6 +55,7 @@ class Place:
             yaws=np.full(self.frames, self.yaw(z) + turn, np.float32),
             material=material,
             taper=taper,
+            fray=fray,
             casts_shadow=casts_shadow,
         )
 
@@ -61,7 +63,7 @@ class Place:
 def roadside(rng: np.random.Generator, place: Place, z_end: float) -> list[Primitive]:
     """Everything that stands beside the road from behind the camera to `z_end`."""
     street = place.street
-    weights = rng.dirichlet([2.2, 0.9, 1.0, 0.7, 0.6])
+    weights = rng.dirichlet([1.9, 1.4, 1.4, 0.6, 0.6])
     solids: list[Primitive] = []
     for side, bands in ((-1, street.left), (1, street.right)):
         line = bands.edges[1] + float(rng.uniform(0.3, 1.5))
@@ -98,7 +100,7 @@ def _house(rng: np.random.Generator, place: Place, side: int, line: float, z: fl
 def _walled(rng: np.random.Generator, place: Place, side: int, line: float, z: float,
             length: float) -> list[Primitive]:
     """A free-standing wall with something behind it."""
-    tall = float(rng.uniform(1.5, 3.4))
+    tall = float(rng.uniform(1.6, 3.6))
     wall = place.solid(Kind.BOX, (side * (line + 0.2), z + length / 2, 0), (0.2, tall, length / 2),
                        label=WALL, material=palette.low_wall(rng))
     return [wall, *_behind(rng, place, side, line + 2, z, length)]
@@ -158,7 +160,7 @@ def tree(rng: np.random.Generator, place: Place, s: float, z: float) -> list[Pri
     if rng.random() < 0.18:
         size = (crown * 0.75, crown * 2.2, crown * 0.75)
         parts.append(place.solid(Kind.ELLIPSOID, (s, z, stem + crown * 1.4), size,
-                                 label=VEGETATION, material=leaves))
+                                 label=VEGETATION, material=leaves, fray=0.55))
         return parts
     for _ in range(int(rng.integers(2, 5))):
         size = (crown * float(rng.uniform(0.55, 1)), crown * float(rng.uniform(0.5, 0.9)),
@@ -166,14 +168,14 @@ def tree(rng: np.random.Generator, place: Place, s: float, z: float) -> list[Pri
         ds, dz = rng.uniform(-0.55, 0.55, 2) * crown
         y = stem + crown * float(rng.uniform(0.45, 1.25))
         parts.append(place.solid(Kind.ELLIPSOID, (s + float(ds), z + float(dz), y), size,
-                                 label=VEGETATION, material=leaves))
+                                 label=VEGETATION, material=leaves, fray=0.55))
     return parts
 
 
 def _bush(rng: np.random.Generator, place: Place, s: float, z: float) -> Primitive:
     size = float(rng.uniform(0.6, 1.3))
     return place.solid(Kind.ELLIPSOID, (s, z, size * 0.5), (size * 1.3, size, size),
-                       label=VEGETATION, material=palette.foliage(palette.leaf_color(rng)))
+                       label=VEGETATION, material=palette.foliage(palette.leaf_color(rng)), fray=0.4)
 
 
 def _furniture(rng: np.random.Generator, place: Place, side: int, z_end: float) -> list[Primitive]:
@@ -199,7 +201,7 @@ def _furniture(rng: np.random.Generator, place: Place, side: int, z_end: float) 
 
 def _post(rng: np.random.Generator, place: Place, s: float, z: float, side: int,
           material: Material) -> list[Primitive]:
-    thick = float(rng.uniform(0.125, 0.2))
+    thick = float(rng.uniform(0.14, 0.21))
     if rng.random() < 0.45:
         tall = float(rng.uniform(2.4, 3.4))
         wide, high = float(rng.uniform(0.45, 0.85)), float(rng.uniform(0.7, 1.3))
@@ -236,6 +238,6 @@ def _backdrop(rng: np.random.Generator, place: Place, z_end: float) -> list[Prim
             tall = float(rng.uniform(4, 9))
             leaves = palette.foliage(palette.leaf_color(rng))
             solids.append(place.solid(Kind.ELLIPSOID, (float(s), z, tall * 0.3),
-                                      (wide * 1.3, tall, 5), label=VEGETATION, material=leaves,
+                                      (wide * 1.3, tall, 5), label=VEGETATION, material=leaves, fray=0.4,
                                       casts_shadow=False))
     return solids

@@ -68,7 +68,7 @@ def car(rng: np.random.Generator, path: Path) -> list[Primitive]:
     waist, top = float(rng.uniform(0.62, 0.8)), float(rng.uniform(0.55, 0.85))
     body = Material(color=paint(rng), noise_amount=0.03, lights=1.0)
     cabin = Material(color=body.color, accent=_GLASS, noise_amount=0.03, pane_u=1.1, pane_v=top,
-                     pane_fill_u=0.88, pane_fill_v=0.7, pane_strength=0.95)
+                     pane_fill_u=0.88, pane_fill_v=0.7, pane_strength=0.95, wide_ends=1.0)
     back = float(rng.uniform(-0.5, 0.1))
     lean = float(rng.uniform(0.35, 0.8))
     return [
@@ -90,12 +90,13 @@ def truck(rng: np.random.Generator, path: Path) -> list[Primitive]:
                      joint_u=float(rng.uniform(0.5, 1.6)), joint_width=0.05,
                      joint_strength=float(rng.uniform(0.1, 0.6)))
     cab = Material(color=cab_color, accent=_GLASS, noise_amount=0.04, pane_u=1.9, pane_v=2.4,
-                   pane_fill_u=0.8, pane_fill_v=0.42, pane_bottom=0.25, pane_strength=0.95)
+                   pane_fill_u=0.8, pane_fill_v=0.42, pane_bottom=0.25, pane_strength=0.95,
+                   wide_ends=1.0)
     front = load + 0.75
     return [
         _part(path, (0, 0.85, -0.2), Kind.BOX, (half, height, load), label=TRUCK, material=cargo),
         _part(path, (0, 0.45, 0), Kind.BOX, (half * 0.8, 0.4, load + 1.0), label=TRUCK,
-              material=Material(color=(0.05, 0.05, 0.05))),
+              material=Material(color=(0.05, 0.05, 0.05), lights=1.0)),
         _part(path, (0, 0.4, front + 0.15), Kind.BOX, (half * 0.97, float(rng.uniform(1.9, 2.3)), 0.9),
               label=TRUCK, material=cab, taper=(0.03, 0.06)),
         *_wheels(path, TRUCK, half, (-load * 0.75, -load * 0.75 + 1.1, front), 0.48),
@@ -108,8 +109,8 @@ def bus(rng: np.random.Generator, path: Path) -> list[Primitive]:
     height = float(rng.uniform(2.5, 2.9))
     body = Material(color=paint(rng), accent=_GLASS, noise_amount=0.04, pane_u=1.5, pane_v=height,
                     pane_fill_u=0.86, pane_fill_v=0.44, pane_bottom=0.25, pane_strength=0.93,
-                    lights=1.0)
-    skirt = plain(shade(rng, body.color, 0.5), 0.05)
+                    wide_ends=1.0)
+    skirt = Material(color=shade(rng, body.color, 0.5), noise_amount=0.05, lights=1.0)
     return [
         _part(path, (0, 0.75, 0), Kind.BOX, (half, height - 0.4, length), label=BUS,
               material=body),

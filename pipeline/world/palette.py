@@ -114,6 +114,7 @@ def facade(rng: np.random.Generator, height: float, blank: bool) -> Material:
         pane_fill_v=float(rng.uniform(0.4, 0.65)),
         pane_bottom=float(rng.choice([0.0, 0.0, storey])),
         pane_top=height - 0.5,
+        plinth=float(rng.choice([0.0, rng.uniform(0.4, 1.2), storey])),
         **_masonry_joints(rng),
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.world.camera import Camera, ray_directions, to_camera, to_pixels
+from pipeline.world.noise import value_noise
 from pipeline.world.scene import Floats, Kind, Solids
 
 SKY = -1
@@ -54,6 +55,8 @@ def cast(solids: Solids, camera: Camera, frame: int, samples: int = 2) -> Hits:
         hit = _INTERSECT[int(solids.kinds[p])](
             local, directions, solids.sizes[p].tolist(), solids.tapers[p].tolist()
         )
+        if solids.frays[p] > 0:
+            _fray(hit, local, directions, solids.sizes[p].tolist(), float(solids.frays[p]))
         closer = hit < depths[window]
         np.copyto(depths[window], hit, where=closer)
         np.copyto(ids[window], np.int16(p), where=closer)
@@ -198,6 +201,28 @@ def _ellipsoid(
         t = (-b - np.sqrt(disc)) / a
         t[~(t > NEAR)] = np.inf
     return t
+
+
+def _fray(
+    hit: Floats,
+    origin: list[float],
+    directions: tuple[Floats, Floats, Floats],
+    size: list[float],
+    depth: float,
+) -> None:
+    """Let rays pass through the rim of an ellipsoid, in tufts that stay in place on it."""
+    reached = np.isfinite(hit)
+    t = hit[reached]
+    place = [np.float32(o) + t * d[reached] for o, d in zip(origin, directions, strict=True)]
+    normal = [c / np.float32(s) for c, s in zip(place, size, strict=True)]
+    scaled = [d[reached] / np.float32(s) for d, s in zip(directions, size, strict=True)]
+    along = normal[0] * scaled[0] + normal[1] * scaled[1] + normal[2] * scaled[2]
+    square = scaled[0] ** 2 + scaled[1] ** 2 + scaled[2] ** 2
+    facing = along * along / square
+    cells = np.float32(2.2)
+    u = (place[0] + np.float32(0.8) * place[2]) * cells + np.float32(size[0] * 91)
+    tuft = value_noise(u, (place[1] - np.float32(0.5) * place[2]) * cells, np.float32(0))
+    hit[reached] = np.where(facing < depth * (0.5 + 0.5 * tuft), np.float32(np.inf), t)
 
 
 _INTERSECT = {int(Kind.BOX): _box, int(Kind.CYLINDER): _cylinder, int(Kind.ELLIPSOID): _ellipsoid}

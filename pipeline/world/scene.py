@@ -53,7 +53,11 @@ class Material:
     """Height at which they end."""
     pane_strength: float = 0.9
     lights: float = 0.0
-    """1 draws head and tail lamps on the two end faces."""
+    """1 draws head and tail lamps and a number plate on the two end faces."""
+    wide_ends: float = 0.0
+    """1 makes one pane of a whole end face, as vehicles have it."""
+    plinth: float = 0.0
+    """Height of a darker foot."""
     leafy: float = 0.0
     """1 roughens the shading like foliage."""
 
@@ -76,6 +80,8 @@ class Primitive:
     """(T,), turn about the y axis; 0 looks along +z."""
     material: Material
     taper: tuple[float, float] = (0.0, 0.0)
+    fray: float = 0.0
+    """Share of the rim of an ellipsoid that is torn into tufts, 0..1."""
     casts_shadow: bool = True
 
 
@@ -89,6 +95,8 @@ class Solids:
     """(P, 3)."""
     tapers: Floats
     """(P, 2)."""
+    frays: Floats
+    """(P,)."""
     centers: Floats
     """(T, P, 3)."""
     yaws: Floats
@@ -109,6 +117,7 @@ def pack(primitives: list[Primitive]) -> Solids:
         labels=np.array([p.label for p in primitives], np.uint8),
         sizes=np.array([p.size for p in primitives], np.float32),
         tapers=np.array([p.taper for p in primitives], np.float32),
+        frays=np.array([p.fray for p in primitives], np.float32),
         centers=np.stack([p.centers for p in primitives], axis=1).astype(np.float32),
         yaws=np.stack([p.yaws for p in primitives], axis=1).astype(np.float32),
         materials=materials,

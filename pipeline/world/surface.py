@@ -91,9 +91,10 @@ def surface_colors(solids: Solids, surface: Surface, depth: Floats, focal: float
     rough = value_noise(u * scale + salt, v * scale, foot * scale)
     rough += 0.6 * value_noise(u * scale * 3.7, v * scale * 3.7 + salt, foot * scale * 3.7)
     colors = look["color"] * (1 + rough * look["noise_amount"])[:, None]
+    colors *= np.where(v < look["plinth"], np.float32(0.72), 1)[:, None]
     joint = _joints(look, u, v, foot)[:, None]
     colors += joint * (look["accent"] - colors)
-    pane, glass = _panes(look, u, v, foot, salt)
+    pane, glass = _panes(look, u, v, foot, salt=salt, end_width=_end_width(solids, surface))
     colors += pane[:, None] * (look["accent"] * glass[:, None] - colors)
     return _lamps(colors, solids, surface, look["lights"])
 
@@ -116,11 +117,18 @@ def _stripes(place: Floats, period: Floats, width: Floats, foot: Floats) -> Floa
     return np.where(period > 0, sharp * fade + (1 - fade) * width / safe, 0)
 
 
+def _end_width(solids: Solids, surface: Surface) -> Floats:
+    """Full width where the hit is on an end face, 0 elsewhere."""
+    return 2 * solids.sizes[surface.ids, 0] * (surface.ends != 0)
+
+
 def _panes(
-    look: dict[str, Floats], u: Floats, v: Floats, foot: Floats, salt: Floats
+    look: dict[str, Floats], u: Floats, v: Floats, foot: Floats, *, salt: Floats, end_width: Floats
 ) -> tuple[Floats, Floats]:
     """Coverage by windows and how bright each of them is."""
-    period_u, period_v = np.maximum(look["pane_u"], 1e-3), np.maximum(look["pane_v"], 1e-3)
+    is_end = (look["wide_ends"] > 0) & (end_width > 0)
+    period_u = np.where(is_end, end_width, np.maximum(look["pane_u"], 1e-3))
+    period_v = np.maximum(look["pane_v"], 1e-3)
     height = v - look["pane_bottom"]
     column, row = u / period_u, height / period_v
     in_u = (look["pane_fill_u"] / 2 - np.abs(column % 1 - 0.5)) * period_u / np.maximum(foot, 1e-3)
@@ -137,10 +145,10 @@ def _lamps(colors: Floats, solids: Solids, surface: Surface, lights: Floats) -> 
         return colors
     size = solids.sizes[surface.ids[lit]]
     x, y = np.abs(surface.local[lit, 0]), surface.local[lit, 1]
-    spot = (x > 0.62 * size[:, 0]) & (np.abs(y / size[:, 1] - 0.72) < 0.2)
+    spot = (x > 0.62 * size[:, 0]) & (np.abs(y / size[:, 1] - 0.66) < 0.2)
     front = surface.ends[lit] > 0
     lamp = np.where(front[:, None], [0.9, 0.9, 0.8], [0.6, 0.02, 0.02]).astype(np.float32)
-    plate = (x < 0.25) & (np.abs(y / size[:, 1] - 0.4) < 0.14)
+    plate = (x < 0.25) & (np.abs(y / size[:, 1] - 0.35) < 0.12)
     patched = np.where(spot[:, None], lamp, colors[lit])
     colors[lit] = np.where(plate[:, None], np.float32(0.5), patched)
     return colors
