@@ -90,7 +90,7 @@ def depth_to_units(depth: Float32, units_per_metre: float) -> UInt16:
 
 def normals_to_rgb(normals: Float32) -> UInt8:
     """Unit normals, (H, W, 3), as 8 bits; grey for the zero vector."""
-    coded = np.clip(np.rint((normals + 1) * 127.5), 0, 255).astype(np.uint8)
+    coded: UInt8 = np.clip(np.rint((normals + 1) * 127.5), 0, 255).astype(np.uint8)
     coded[~normals.any(axis=-1)] = _NORMAL_NONE
     return coded
 

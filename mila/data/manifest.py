@@ -7,7 +7,7 @@ data gives equal bytes.
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, TypeVar
@@ -45,9 +45,15 @@ class ClipRow:
     width: int
     labels: tuple[str, ...]
     """Labels that at least one frame has, sorted."""
-    labelled: tuple[int, ...]
-    """Frames of the clip that have a label to learn from (flow does not count)."""
+    label_frames: tuple[tuple[int, ...], ...]
+    """For each of `labels` the frames of the clip that have it."""
     label_set: str
+
+    def labelled(self, tasks: Iterable[str]) -> list[int]:
+        """Frames of the clip with a label of at least one of these tasks, in order."""
+        wanted = set(tasks)
+        pairs = zip(self.labels, self.label_frames, strict=True)
+        return sorted({t for label, frames in pairs if label in wanted for t in frames})
 
 
 @dataclass(frozen=True)
@@ -148,7 +154,7 @@ _TYPES: dict[Any, Any] = {
     float: pa.float64(),
     Split: pa.string(),
     tuple[str, ...]: pa.list_(pa.string()),
-    tuple[int, ...]: pa.list_(pa.int64()),
+    tuple[tuple[int, ...], ...]: pa.list_(pa.list_(pa.int64())),
 }
 
 
@@ -158,4 +164,4 @@ def _schema(kind: type[Row]) -> pa.Schema:
 
 
 def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

@@ -1,7 +1,7 @@
 """Which clip is read when and by whom, as a pure function.
 
 The order of an epoch depends on the seed and the epoch alone: not on the number of ranks, loader
-workers or restarts. Positions count clips over all ranks, so any number of ranks can go on from one.
+workers or restarts. Positions count clips over all ranks: any number of ranks can go on from one.
 """
 
 from collections.abc import Iterator
@@ -22,6 +22,9 @@ class Position:
     """Passes begun before this one."""
     clips: int = 0
     """Clips of this pass consumed by all ranks together."""
+
+
+START = Position()
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class PlanSettings:
 
 
 def plan(
-    settings: PlanSettings, start: Position = Position(), *, rank: int = 0, world_size: int = 1
+    settings: PlanSettings, start: Position = START, *, rank: int = 0, world_size: int = 1
 ) -> Iterator[PlannedBatch]:
     """The batches of one rank from a position to the end of its epoch.
 
@@ -84,7 +87,7 @@ def plan(
 
 
 def endless_plan(
-    settings: PlanSettings, start: Position = Position(), *, rank: int = 0, world_size: int = 1
+    settings: PlanSettings, start: Position = START, *, rank: int = 0, world_size: int = 1
 ) -> Iterator[PlannedBatch]:
     """The batches of one rank from a position on, epoch after epoch, without end."""
     _check(settings, rank, world_size)
@@ -103,9 +106,9 @@ def epoch_order(settings: PlanSettings, epoch: int) -> npt.NDArray[np.int64]:
     """The clips of an epoch in the order in which they are read, each once, (num_clips,)."""
     if not settings.shuffle:
         return np.arange(settings.num_clips)
-    # Philox by name: what default_rng means may change with numpy, the order must not.
+    # Raw Philox numbers, sorted: how numpy shuffles may change, the order must not.
     source = np.random.Philox(np.random.SeedSequence([settings.seed, epoch]))
-    return np.random.Generator(source).permutation(settings.num_clips)
+    return np.argsort(source.random_raw(settings.num_clips), kind="stable")
 
 
 def _batches(

@@ -113,8 +113,7 @@ def pack_clip(key: str, fields: Mapping[str, bytes]) -> PackedClip:
     """
     data = _piece(key, fields)
     meta = read_meta(fields, key=key)
-    labels = [what for what in LABEL_FIELDS if labelled_frames(fields, what)]
-    learnable = {t for what in labels if what != "flow" for t in labelled_frames(fields, what)}
+    labels = sorted(what for what in LABEL_FIELDS if labelled_frames(fields, what))
     try:
         row = ClipRow(
             key=key,
@@ -122,8 +121,8 @@ def pack_clip(key: str, fields: Mapping[str, bytes]) -> PackedClip:
             offset=0,
             bytes=len(data),
             sha256=_digest(data),
-            labels=tuple(sorted(labels)),
-            labelled=tuple(sorted(learnable)),
+            labels=tuple(labels),
+            label_frames=tuple(tuple(labelled_frames(fields, what)) for what in labels),
             **{name: meta[name] for name in _META_COLUMNS},
         )
     except KeyError as error:

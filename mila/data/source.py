@@ -1,0 +1,84 @@
+"""From settings to a data set that can be read, and to loaders for training and evaluation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mila.config import DataSettings
+from mila.data.cache import ContentCache
+from mila.data.draws import FrameDraw
+from mila.data.loader import ClipLoader, LoaderSettings
+from mila.data.manifest import Manifest, read_manifest
+from mila.data.sample import Split
+from mila.data.shards import ClipReader
+from mila.data.storage import S3Options, open_storage
+from mila.data.transforms import Augmentation
+
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A data set that can be read."""
+
+    manifest: Manifest
+    reader: ClipReader
+
+
+def open_source(data: DataSettings, s3: S3Options | None = None) -> DataSource:
+    """Read the manifest at `data.root` and get ready to read its clips.
+
+    Raises:
+        ValueError: If there is no manifest, or it is not one.
+    """
+    storage = open_storage(data.root, s3)
+    cache = ContentCache(Path(data.cache), int(data.cache_gib * _GIB)) if data.cache else None
+    return DataSource(read_manifest(storage), ClipReader(storage, cache))
+
+
+def training_loader(
+    source: DataSource,
+    data: DataSettings,
+    draw: FrameDraw,
+    tasks: Sequence[str],
+    *,
+    batch_size: int,
+    seed: int,
+) -> ClipLoader:
+    """The training split, shuffled and augmented as the settings say."""
+    return ClipLoader(
+        source.manifest,
+        source.reader,
+        LoaderSettings(
+            split="train",
+            draw=draw,
+            tasks=tuple(tasks),
+            batch_size=batch_size,
+            seed=seed,
+            tail=data.tail,
+            augmentation=Augmentation(
+                crop=data.crop, scale=data.scale, flip=data.flip, colour=data.colour
+            ),
+            clips_from_stills=data.clips_from_stills and draw.kind == "offset",
+            workers=data.loader_workers,
+        ),
+    )
+
+
+def evaluation_loader(
+    source: DataSource, split: Split, tasks: Sequence[str], *, flow: bool = False, workers: int = 0
+) -> ClipLoader:
+    """Whole clips of a split, one at a time, in the order of the manifest, unchanged."""
+    return ClipLoader(
+        source.manifest,
+        source.reader,
+        LoaderSettings(
+            split=split,
+            draw=FrameDraw("all"),
+            tasks=tuple(tasks),
+            batch_size=1,
+            shuffle=False,
+            flow=flow,
+            workers=workers,
+        ),
+    )
