@@ -7,9 +7,15 @@ columns. Source: MILA (arXiv:2002.07362); the border rule and the scale are this
 import torch
 from torch import Tensor
 
+from mila.attention.statistics import AttentionStatistics, attention_statistics
 from mila.attention.tiled import attend_tiles
 
-__all__ = ["inter_frame_local_attention"]
+__all__ = [
+    "AttentionStatistics",
+    "attention_statistics",
+    "count_pairs",
+    "inter_frame_local_attention",
+]
 
 
 def inter_frame_local_attention(
@@ -45,6 +51,19 @@ def inter_frame_local_attention(
     """
     _check(query, key, value, radius=radius, present=present, bias=bias)
     return attend_tiles(query, key, value, radius=radius, present=present, bias=bias)
+
+
+def count_pairs(height: int, width: int, radius: int) -> int:
+    """Count the pairs of a query and a key inside the map, for one sample and one reference.
+
+    Attention takes C + V multiply-adds for each of them.
+    """
+    return _pairs(height, radius) * _pairs(width, radius)
+
+
+def _pairs(size: int, radius: int) -> int:
+    """Pairs along one axis."""
+    return sum(min(size - 1, i + radius) - max(0, i - radius) + 1 for i in range(size))
 
 
 def _check(

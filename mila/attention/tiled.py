@@ -34,7 +34,7 @@ def attend_tiles(
     bias: Tensor | None = None,
 ) -> Tensor:
     """Attend tile by tile; the contract is that of `mila.attention.inter_frame_local_attention`."""
-    offsets = _offsets(present, bias, query)
+    offsets = reference_offsets(present, bias, query)
     # (B, H, W, C) and (B, F, H, W, C): free for tensors in channels-last memory.
     rows = (query.permute(0, 2, 3, 1), key.permute(0, 1, 3, 4, 2), value.permute(0, 1, 3, 4, 2))
     out: Tensor = _TiledAttention.apply(*rows, offsets, radius)  # type: ignore[no-untyped-call]
@@ -56,7 +56,7 @@ def tiling_for(height: int, width: int, radius: int) -> Tiling:
     return Tiling(height, width, reach, min(tall, height), min(wide, width))
 
 
-def _offsets(present: Tensor | None, bias: Tensor | None, query: Tensor) -> Tensor | None:
+def reference_offsets(present: Tensor | None, bias: Tensor | None, query: Tensor) -> Tensor | None:
     """Scores added to whole references, (B, F): their bias, -inf where one is missing."""
     if present is None and bias is None:
         return None
@@ -81,7 +81,7 @@ class _TiledAttention(torch.autograd.Function):
     ) -> Tensor:
         """Give the attended values (B, H, W, V)."""
         with torch.autocast(query.device.type, enabled=False):
-            out = _forward(_Work(query, key, value, offsets, radius))
+            out = _forward(Work(query, key, value, offsets, radius))
         ctx.save_for_backward(query, key, value, offsets, out)
         ctx.radius = radius
         return out
@@ -92,11 +92,11 @@ class _TiledAttention(torch.autograd.Function):
         """Give the gradients of query, key, value and offsets."""
         query, key, value, offsets, out = ctx.saved_tensors
         with torch.autocast(query.device.type, enabled=False):
-            work = _Work(query, key, value, offsets, ctx.radius)
+            work = Work(query, key, value, offsets, ctx.radius)
             return (*_backward(work, grad, out, ctx.needs_input_grad), None)
 
 
-class _Work:
+class Work:
     """One call's maps, padded to whole tiles, and the bands they are worked on in."""
 
     def __init__(
@@ -129,8 +129,16 @@ class _Work:
             by_frame += self.offsets[band.span][:, None, None, :, None]
         return scores_NQA.softmax(dim=-1)
 
+    def counted(self, band: Band) -> Tensor:
+        """Number of keys that count for each query of a band, (samples, N / samples, Q)."""
+        seen = self.tiling.mask(band, self.dtype, self.query.device).isfinite().sum(dim=-1)
+        if self.offsets is None:
+            return seen.expand(band.samples, -1, -1) * self.key.shape[1]
+        references = self.offsets[band.span].isfinite().sum(dim=1)
+        return references[:, None, None] * seen
 
-def _forward(work: _Work) -> Tensor:
+
+def _forward(work: Work) -> Tensor:
     """Give the attended values, (B, H, W, V)."""
     tiling, value = work.tiling, work.value
     out = value.new_empty(value.shape[0], tiling.height, tiling.width, value.shape[-1])
@@ -142,7 +150,7 @@ def _forward(work: _Work) -> Tensor:
 
 
 def _backward(
-    work: _Work, grad: Tensor, out: Tensor, needed: tuple[bool, ...]
+    work: Work, grad: Tensor, out: Tensor, needed: tuple[bool, ...]
 ) -> tuple[Tensor | None, ...]:
     """Give the gradients of query, key, value and offsets; None where not needed.
 
@@ -171,7 +179,7 @@ def _backward(
 class _Gradients:
     """Sums of gradients over bands, in float32 at least; cast and cropped at the end."""
 
-    def __init__(self, work: _Work, needed: tuple[bool, ...]) -> None:
+    def __init__(self, work: Work, needed: tuple[bool, ...]) -> None:
         self.work = work
         batch, height, width = work.query.shape[0], work.tiling.height, work.tiling.width
         query, key, value, offsets = needed[:4]

@@ -1,0 +1,211 @@
+"""Inter-frame local attention (ILA), with task-specific (TS) and multi-frame (MF) attention.
+
+Z_t(p) = sum over u in the window of p of a(p, u) X_k(p + u): queries from the current frame, keys
+and values from the keyframe, with MF from the frame before too under one softmax.
+
+B samples, C feature channels, d channels of query and key, h w feature rows and columns.
+Source: MILA (arXiv:2002.07362) for attending the keyframe locally, per task and in several frames;
+the form of all three is method choice 3.1 to 3.3. Departure: hints (how far and how widely the
+attention reaches) are not in the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mila.attention import attention_statistics, count_pairs, inter_frame_local_attention
+from mila.config import PropagationSettings
+from mila.propagation.interface import (
+    FeatureSizes,
+    FrameFeatures,
+    Propagated,
+    Propagation,
+    PropagationMacs,
+    PropagationMemory,
+    Reference,
+    no_hints,
+)
+from mila.propagation.projection import Projection
+
+# Variance of a place below which the spread stays level, in squared feature pixels: the slope of
+# its root stays finite.
+_LEAST_VARIANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class _Window:
+    """References of one attention, ready for the operation.
+
+    Attributes:
+        key: (B, F, d, h, w).
+        value: (B, F, C + coordinates, h, w).
+        present: (B, F) or None.
+    """
+
+    key: Tensor
+    value: Tensor
+    present: Tensor | None
+
+
+class InterFrameLocalAttention(Propagation):
+    """ILA with its options; the frame before (MF) takes part once `advance` was called.
+
+    Hints, per attention: mean displacement (y, x) and its standard deviation (y, x), all divided
+    by max(radius, 1), and with MF the weight that lies on the keyframe.
+    """
+
+    def __init__(
+        self, settings: PropagationSettings, sizes: FeatureSizes, *, hints: bool = True
+    ) -> None:
+        super().__init__()
+        self.radius = settings.radius
+        self.multi_frame = settings.multi_frame
+        self.shared = settings.projection != "separate"
+        self.tasks = sizes.tasks
+        count = sizes.tasks if settings.task_specific else 1
+        self.projections = nn.ModuleList(Projection(settings, sizes.channels) for _ in range(count))
+        self.bias = nn.Parameter(torch.zeros(2)) if settings.reference_bias else None
+        self.coordinates = (4 + settings.multi_frame) if hints else 0
+        self.hint_channels = self.coordinates * count
+        self.channels = sizes.channels
+
+    def start(self, key: FrameFeatures) -> PropagationMemory:
+        """Project the keyframe once."""
+        keys = tuple(p.key(m) for p, m in self._attended(key))
+        return PropagationMemory(key, (Reference(keys, self._values(key, is_keyframe=True)),))
+
+    def advance(
+        self,
+        memory: PropagationMemory,
+        current: FrameFeatures,
+        *,
+        propagated: Propagated | None = None,
+        present: Tensor | None = None,
+    ) -> PropagationMemory:
+        """MF: let the frame join the keyframe; its queries serve as keys where theta is shared."""
+        if not self.multi_frame:
+            return memory
+        if propagated is not None and self.shared:
+            keys = propagated.queries
+        else:
+            keys = tuple(p.key(m) for p, m in self._attended(current))
+        before = Reference(keys, self._values(current, is_keyframe=False), present)
+        return PropagationMemory(memory.key, (memory.references[0], before))
+
+    def step(
+        self, memory: PropagationMemory, current: FrameFeatures, *, diagnose: bool = False
+    ) -> Propagated:
+        """Attend the keyframe, and with MF the frame before."""
+        maps, hints, queries, measured = [], [], [], []
+        for index, (projection, features) in enumerate(self._attended(current)):
+            query = projection.query(features)
+            window = _window(memory.references, index, query)
+            scaled = projection.scaled(query)
+            bias = None if self.bias is None else self.bias[: window.key.shape[1]]
+            out = inter_frame_local_attention(
+                scaled,
+                window.key,
+                window.value,
+                radius=self.radius,
+                present=window.present,
+                bias=bias,
+            )
+            maps.append(out[:, : self.channels].to(features.dtype))
+            hints.append(self._hints(out[:, self.channels :]))
+            queries.append(query)
+            if diagnose:
+                measured.append(self._measure(scaled, window, bias))
+        return Propagated(
+            maps=tuple(maps) if len(maps) == self.tasks else tuple(maps) * self.tasks,
+            hints=torch.cat(hints, dim=1),
+            diagnostics=_mean(measured),
+            queries=tuple(queries),
+        )
+
+    def macs(self, height: int, width: int) -> PropagationMacs:
+        """Count projections and pairs inside the map; with MF a frame at offset 2 or more."""
+        projection = next(self.projections.children())
+        assert isinstance(projection, Projection)
+        project = projection.macs(height, width)
+        carry = projection.value_macs(height, width)
+        pairs = count_pairs(height, width, self.radius) * (1 + self.multi_frame)
+        frame = project + pairs * (projection.channels + self.channels + self.coordinates)
+        if self.multi_frame:
+            frame += carry + (0 if self.shared else project)
+        count = len(self.projections)
+        return PropagationMacs(keyframe=count * (project + carry), frame=count * frame)
+
+    def _attended(self, frame: FrameFeatures) -> Iterator[tuple[Projection, Tensor]]:
+        """Each attention with its map: a task's own, or the first for all."""
+        for projection, features in zip(self.projections, frame.maps, strict=False):
+            assert isinstance(projection, Projection)
+            yield projection, features
+
+    def _values(self, frame: FrameFeatures, *, is_keyframe: bool) -> tuple[Tensor, ...]:
+        """Values of each attention; with hints the place of every value is carried with it."""
+        values = [p.value(m) for p, m in self._attended(frame)]
+        if not self.coordinates:
+            return tuple(values)
+        places = _places(values[0])
+        if self.multi_frame:
+            places = torch.cat([places, torch.full_like(places[:, :1], float(is_keyframe))], dim=1)
+        # float32: places squared do not fit half precision.
+        return tuple(torch.cat([value.float(), places], dim=1) for value in values)
+
+    def _hints(self, carried: Tensor) -> Tensor:
+        """Turn carried places (B, 4 or 5, h, w) into displacement, spread and keyframe's share."""
+        if not self.coordinates:
+            return no_hints(carried)
+        mean, square, share = carried[:, :2], carried[:, 2:4], carried[:, 4:]
+        spread = (square - mean.square()).clamp_min(_LEAST_VARIANCE).sqrt()
+        displacement = mean - _places(carried)[:, :2]
+        reach = max(self.radius, 1)
+        return torch.cat([displacement / reach, spread / reach, share], dim=1)
+
+    def _measure(self, query: Tensor, window: _Window, bias: Tensor | None) -> dict[str, Tensor]:
+        """Entropy (B, h, w) in 0..1 and weight per reference (B, F, h, w)."""
+        statistics = attention_statistics(
+            query, window.key, radius=self.radius, present=window.present, bias=bias
+        )
+        return {"entropy": statistics.entropy, "mass": statistics.mass}
+
+
+def _window(references: tuple[Reference, ...], index: int, query: Tensor) -> _Window:
+    """Put the references of one attention side by side."""
+    keys = [r.keys[index].to(query.dtype) for r in references]
+    present = None
+    if any(r.present is not None for r in references):
+        everyone = torch.ones(query.shape[0], dtype=torch.bool, device=query.device)
+        present = torch.stack(
+            [everyone if r.present is None else r.present for r in references], dim=1
+        )
+    return _Window(_stack(keys), _stack([r.values[index] for r in references]), present)
+
+
+def _stack(maps: list[Tensor]) -> Tensor:
+    """Stack (B, C, h, w) to (B, F, C, h, w), channels last in memory as the operation wants it."""
+    return torch.stack([m.permute(0, 2, 3, 1) for m in maps], dim=1).permute(0, 1, 4, 2, 3)
+
+
+def _places(maps: Tensor) -> Tensor:
+    """Row, column and their squares, from the middle of the map, float32 (B, 4, h, w).
+
+    Counted from the middle, squares stay small and their differences exact.
+    """
+    batch, _, height, width = maps.shape
+    rows = torch.arange(height, device=maps.device, dtype=torch.float32) - (height - 1) / 2
+    columns = torch.arange(width, device=maps.device, dtype=torch.float32) - (width - 1) / 2
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    places = torch.stack([y, x, y.square(), x.square()], dim=-1)
+    return places.expand(batch, -1, -1, -1).permute(0, 3, 1, 2)
+
+
+def _mean(measured: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Mean over attentions, name by name."""
+    if not measured:
+        return {}
+    return {name: torch.stack([m[name] for m in measured]).mean(dim=0) for name in measured[0]}
