@@ -14,6 +14,10 @@ from typing import Protocol
 class Schedule(Protocol):
     """Decides whether a frame becomes a keyframe."""
 
+    @property
+    def watches(self) -> bool:
+        """Whether `lost` looks at the uncertainty at all."""
+
     def due(self, offset: int) -> bool:
         """Whether the frame is a keyframe before anything is known about it.
 
@@ -41,12 +45,17 @@ class FixedSchedule:
         if self.interval < 1:
             raise ValueError(f"keyframe interval must be 1 or more, got {self.interval}")
 
+    @property
+    def watches(self) -> bool:
+        """No: a fixed schedule does not look."""
+        return False
+
     def due(self, offset: int) -> bool:
         """Whether the interval is over."""
         return offset >= self.interval
 
     def lost(self, offset: int, uncertainty: float) -> bool:
-        """Never: a fixed schedule does not look."""
+        """Never."""
         return False
 
 
@@ -70,6 +79,11 @@ class AdaptiveSchedule:
             raise ValueError(
                 f"intervals must be 1 <= shortest <= longest, got {self.shortest}, {self.longest}"
             )
+
+    @property
+    def watches(self) -> bool:
+        """Yes."""
+        return True
 
     def due(self, offset: int) -> bool:
         """Whether the longest interval is over."""
