@@ -316,8 +316,14 @@ class Params(Settings):
 
     @model_validator(mode="after")
     def _no_setting_without_effect(self) -> Params:
-        if self.loss.adversary == "none" and self.loss.beta > 0 and "beta" in self.loss.model_fields_set:
-            raise ValueError("loss.beta has no effect with loss.adversary=none; leave it out or set 0")
+        if (
+            self.loss.adversary == "none"
+            and self.loss.beta > 0
+            and "beta" in self.loss.model_fields_set
+        ):
+            raise ValueError(
+                "loss.beta has no effect with loss.adversary=none; leave it out or set 0"
+            )
         if self.model.propagation.multi_frame and self.model.propagation.kind != "ila":
             raise ValueError(
                 "model.propagation.multi_frame has no effect with "

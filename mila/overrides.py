@@ -124,7 +124,9 @@ class Verb:
             else:
                 self._refuse_near_miss(key)
                 rest.append(word)
-        missing = [n for n, t in self.arguments.items() if t.startswith("required") and n not in own]
+        missing = [
+            n for n, t in self.arguments.items() if t.startswith("required") and n not in own
+        ]
         if missing:
             raise ValueError(f"{missing[0]}=... is required, e.g.: {self.example}")
         return own, rest
@@ -183,7 +185,9 @@ def _preset_file(name: str) -> Path:
     path = folder / f"{name}.yaml"
     if not path.is_file():
         known = sorted(p.stem for p in folder.glob("*.yaml"))
-        raise ValueError(f"unknown preset {name}{_suggestion(name, known)} (have: {', '.join(known)})")
+        raise ValueError(
+            f"unknown preset {name}{_suggestion(name, known)} (have: {', '.join(known)})"
+        )
     return path
 
 
@@ -206,7 +210,9 @@ def _known(tree: Mapping[str, Any], model: type[BaseModel], prefix: str) -> None
         if key not in model.model_fields:
             known = [f"{prefix}{name}" for name in model.model_fields]
             near = difflib.get_close_matches(path, known, n=1, cutoff=0.5)
-            near = near or difflib.get_close_matches(path, [p for p, _ in _paths()], n=1, cutoff=0.5)
+            near = near or difflib.get_close_matches(
+                path, [p for p, _ in _paths()], n=1, cutoff=0.5
+            )
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ValueError(f"unknown setting {path}{hint}")
         inner = _section(model.model_fields[key].annotation)

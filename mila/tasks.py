@@ -95,7 +95,9 @@ _CAMVID = (
 
 def _numbered(count: int) -> LabelSet:
     """Classes known by number only, with well-spread fixed colours."""
-    colours = tuple(((37 * i) % 256, (97 * i + 60) % 256, (173 * i + 120) % 256) for i in range(count))
+    colours = tuple(
+        ((37 * i) % 256, (97 * i + 60) % 256, (173 * i + 120) % 256) for i in range(count)
+    )
     return LabelSet(tuple(f"class {i + 1}" for i in range(count)), colours)
 
 

@@ -1,0 +1,54 @@
+# The only list of commands. Each makes .venv first if it is missing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+EXTRAS := video,datasets,services,dev
+
+export MLFLOW_DISABLE_TELEMETRY := true
+export DVC_NO_ANALYTICS := 1
+export RAY_USAGE_STATS_ENABLED := 0
+export MPLBACKEND := Agg
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help demo test check services-test bench ui clean
+
+help:
+	@echo "make demo           data, training, sweep, evaluation and a page to look at: reports/index.html"
+	@echo "make test           the default tests"
+	@echo "make check          linters and types"
+	@echo "make services-test  faults against real services (Debian, root)"
+	@echo "make bench          benchmarks; tables in benchmarks/results"
+	@echo "make ui             MLflow at http://127.0.0.1:5000 (PORT=... for another port)"
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade -c constraints.txt pip
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]'
+	touch $(STAMP)
+
+demo: $(STAMP)
+	dvc repro
+	@echo "Look at reports/index.html, and at every run with: make ui"
+
+test: $(STAMP)
+	python -m pytest -q
+
+check: $(STAMP)
+	ruff check .
+	ruff format --check .
+	mypy
+
+services-test: $(STAMP)
+	bash infra/services/test.sh
+
+bench: $(STAMP)
+	bash benchmarks/run.sh
+
+PORT ?= 5000
+ui: $(STAMP)
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --host 127.0.0.1 --port $(PORT) -w 1 \
+	  --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --default-artifact-root $(CURDIR)/mlartifacts
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis

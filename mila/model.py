@@ -1,0 +1,288 @@
+"""Mila: slow network on keyframes, fast network on the other frames, features carried between.
+
+B clips, T frames of a clip, C feature channels, H W image rows and columns, h w feature rows and
+columns. Source: MILA (arXiv:2002.07362); the form of fusion and heads is our choice (docs/method).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from mila.clip import Predictions
+from mila.config import ModelSettings
+from mila.encoders import Features, build_encoder, normalise
+from mila.fusion import Fusion
+from mila.heads import Head
+from mila.propagation import (
+    FeatureSizes,
+    FrameFeatures,
+    Propagated,
+    PropagationMemory,
+    build_propagation,
+)
+from mila.tasks import LABEL_SETS, TASKS
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a stream keeps between frames.
+
+    Attributes:
+        propagation: What the propagation remembers of the keyframe (and of the frame before).
+        key: The keyframe's features, one map per task, (B, C, h, w).
+        offset: Frames since the keyframe, (B,).
+        diagnostics: What the propagation said about the newest frame.
+    """
+
+    propagation: PropagationMemory
+    key: tuple[Tensor, ...]
+    offset: Tensor
+    diagnostics: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class JointOutput:
+    """One training pass over (keyframe, [frame before], frame).
+
+    Attributes:
+        predictions: Of the frame, by the non-keyframe path.
+        slow_predictions: Of the frame, by the slow network.
+        fused: Y, one map per task (one for all without TS).
+        slow_features: The slow encoder's map of the frame.
+        fast_features: The fast encoder's map of the frame.
+    """
+
+    predictions: Predictions
+    slow_predictions: Predictions
+    fused: tuple[Tensor, ...]
+    slow_features: Tensor
+    fast_features: Tensor
+
+
+class PerFrame(nn.Module):
+    """An encoder with heads of its own: a multi-task network that sees every frame alone."""
+
+    def __init__(self, settings: ModelSettings, *, slow: bool) -> None:
+        super().__init__()
+        self.encoder = build_encoder(
+            settings.slow if slow else settings.fast,
+            channels=settings.channels,
+            feature_stride=settings.feature_stride,
+        )
+        self.heads = nn.ModuleDict({task: Head(task, settings) for task in settings.tasks})
+
+    def read(self, features: Tensor, size: tuple[int, int]) -> Predictions:
+        """Features (B, C, h, w) -> predictions of size (H, W)."""
+        return {task: head(features, size) for task, head in self.heads.items()}
+
+    def forward(self, image: Tensor) -> Predictions:
+        """Images (B, 3, H, W), uint8 RGB -> predictions."""
+        return self.read(self.encoder(normalise(image)).high, _size(image))
+
+
+class Mila(nn.Module):
+    """The whole model; nothing about a stream is kept on the module."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.tasks = settings.tasks
+        self.task_specific = settings.propagation.task_specific
+        self.slow = PerFrame(settings, slow=True)
+        # The fast network alone, trained per frame: where the fast path starts, and the lower
+        # bound it is compared with.
+        self.fast_alone = PerFrame(settings, slow=False)
+        self.fast = build_encoder(
+            settings.fast, channels=settings.channels, feature_stride=settings.feature_stride
+        )
+        low = self.fast.low_channels
+        labels = LABEL_SETS[settings.label_set]
+        self.propagation = build_propagation(
+            settings.propagation,
+            FeatureSizes(
+                channels=settings.channels,
+                low_channels=low,
+                feature_stride=settings.feature_stride,
+                score_channels=tuple(TASKS[task].channels(labels) for task in settings.tasks),
+            ),
+            hints=settings.fusion.hints,
+        )
+        maps = len(settings.tasks) if self.task_specific else 1
+        self.fusions = nn.ModuleList(
+            Fusion(
+                settings.fusion,
+                channels=settings.channels,
+                low_channels=low,
+                hint_channels=self.propagation.hint_channels,
+            )
+            for _ in range(maps)
+        )
+        self.heads = nn.ModuleDict(
+            {task: Head(task, settings, squeeze=not self.task_specific) for task in self.tasks}
+        )
+
+    def step(
+        self,
+        image: Tensor,
+        memory: Memory | None,
+        keyframe: bool = False,
+        *,
+        flow: Tensor | None = None,
+        diagnose: bool = False,
+    ) -> tuple[Predictions, Memory]:
+        """Answer one frame of every stream of the batch.
+
+        Args:
+            image: (B, 3, H, W), uint8 RGB.
+            memory: Of the frame before; None starts the streams, which makes this a keyframe.
+            keyframe: Whether the slow network answers.
+            flow: Exact backward flow to the frame before, (B, 2, H, W); for `exact_flow` only.
+            diagnose: Whether to fill `Memory.diagnostics` on a non-keyframe.
+        """
+        if keyframe or memory is None:
+            return self._keyframe(image)
+        return self._non_keyframe(image, memory, flow=flow, diagnose=diagnose)
+
+    def forward(
+        self, images: Tensor, *, keyframe_interval: int
+    ) -> Iterator[tuple[Predictions, Memory]]:
+        """Answer whole clips (B, T, 3, H, W) frame by frame; frame 0 is a keyframe."""
+        memory: Memory | None = None
+        for t in range(images.shape[1]):
+            predictions, memory = self.step(images[:, t], memory, t % keyframe_interval == 0)
+            yield predictions, memory
+
+    def slow_predictions(self, image: Tensor) -> Predictions:
+        """The slow network on a frame alone: what a keyframe gives."""
+        predictions: Predictions = self.slow(image)
+        return predictions
+
+    def fast_predictions(self, image: Tensor) -> Predictions:
+        """The fast network on a frame alone, with heads of its own."""
+        predictions: Predictions = self.fast_alone(image)
+        return predictions
+
+    def copied_predictions(self, memory: Memory, size: tuple[int, int]) -> Predictions:
+        """The keyframe's features unchanged, read by the slow heads: no attention, no fusion."""
+        squeezed = self.task_specific
+        pairs = zip(self.slow.heads.items(), memory.key, strict=True)
+        return {t: h.finish(h.scores(m, squeezed=squeezed), size) for (t, h), m in pairs}
+
+    def joint(
+        self, images: Tensor, frames: Tensor, *, train_slow: bool, flow: Tensor | None = None
+    ) -> JointOutput:
+        """One training pass.
+
+        Args:
+            images: Keyframe, optionally the frame before, and the frame itself, (B, T, 3, H, W).
+            frames: Their indices in the video, (B, T).
+            train_slow: Whether the slow network gets a gradient.
+            flow: Exact backward flow from the frame to its keyframe, (B, 2, H, W); for
+                `exact_flow` only.
+        """
+        size = _size(images[:, 0])
+        key_image, image = normalise(images[:, 0]), normalise(images[:, -1])
+        with torch.set_grad_enabled(train_slow and torch.is_grad_enabled()):
+            both = self.slow.encoder(torch.cat([key_image, image])).high
+            slow_key, slow_now = both.chunk(2)
+            slow_predictions = self.slow.read(slow_now, size)
+        memory = self._start(key_image, slow_key)
+        offset = (frames[:, -1] - frames[:, 0]).to(images.device)
+        if self.settings.propagation.multi_frame:
+            before = self._fast_both(normalise(images[:, 1]))[1]
+            memory = self.propagation.advance(memory, before, present=offset >= 2)
+        features, current = self._fast_both(image, flow)
+        propagated = self.propagation.step(memory, current)
+        fused = self._fuse(propagated, features, offset)
+        return JointOutput(
+            predictions=self._answer(propagated, fused, size),
+            slow_predictions=slow_predictions,
+            fused=fused,
+            slow_features=slow_now,
+            fast_features=features.high,
+        )
+
+    def start_joint(self) -> None:
+        """Begin the joint stage: the fast path is a copy of the fast network, with slow heads."""
+        self.fast.load_state_dict(self.fast_alone.encoder.state_dict())
+        for task, head in self.heads.items():
+            wanted = head.state_dict().keys()
+            source = self.slow.heads[task].state_dict()
+            head.load_state_dict({k: v for k, v in source.items() if k in wanted})
+
+    def _keyframe(self, image: Tensor) -> tuple[Predictions, Memory]:
+        x = normalise(image)
+        slow = self.slow.encoder(x).high
+        start = self._start(x, slow)
+        offset = torch.zeros(image.shape[0], device=image.device, dtype=torch.long)
+        memory = Memory(start, self._maps(slow), offset, {})
+        return self.slow.read(slow, _size(image)), memory
+
+    def _non_keyframe(
+        self, image: Tensor, memory: Memory, *, flow: Tensor | None, diagnose: bool
+    ) -> tuple[Predictions, Memory]:
+        features, current = self._fast_both(normalise(image), flow)
+        offset = memory.offset + 1
+        propagated = self.propagation.step(memory.propagation, current, diagnose=diagnose)
+        fused = self._fuse(propagated, features, offset)
+        predictions = self._answer(propagated, fused, _size(image))
+        kept = self.propagation.advance(memory.propagation, current, propagated=propagated)
+        return predictions, Memory(kept, memory.key, offset, propagated.diagnostics)
+
+    def _start(self, image: Tensor, slow: Tensor) -> PropagationMemory:
+        maps = self._maps(slow)
+        low = self.fast(image).low if self.propagation.needs_low else None
+        scores = None
+        if self.propagation.needs_scores:
+            pairs = zip(self.slow.heads.values(), maps, strict=True)
+            scores = tuple(head.scores(m, squeezed=self.task_specific) for head, m in pairs)
+        return self.propagation.start(FrameFeatures(image, maps, low, scores))
+
+    def _fast_both(
+        self, image: Tensor, flow: Tensor | None = None
+    ) -> tuple[Features, FrameFeatures]:
+        features = self.fast(image)
+        maps = self._maps(features.high)
+        scores = None
+        if self.propagation.needs_scores:
+            scores = tuple(h.scores(m) for h, m in zip(self.heads.values(), maps, strict=True))
+        return features, FrameFeatures(image, maps, features.low, scores, flow)
+
+    def _maps(self, features: Tensor) -> tuple[Tensor, ...]:
+        """One map per task: E_tau(X) with TS, else the same map for all."""
+        if not self.task_specific:
+            return (features,) * len(self.tasks)
+        return tuple(self.slow.heads[task].squeeze(features) for task in self.tasks)
+
+    def _fuse(
+        self, propagated: Propagated, current: Features, offset: Tensor
+    ) -> tuple[Tensor, ...]:
+        return tuple(
+            fusion(z, current, propagated.hints, offset)
+            for fusion, z in zip(self.fusions, propagated.maps, strict=False)
+        )
+
+    def _answer(
+        self, propagated: Propagated, fused: tuple[Tensor, ...], size: tuple[int, int]
+    ) -> Predictions:
+        heads = self.heads.items()
+        if propagated.scores is not None:
+            pairs = zip(heads, propagated.scores, strict=True)
+            return {task: head.finish(scores, size) for (task, head), scores in pairs}
+        maps = fused if self.task_specific else fused * len(self.tasks)
+        return {task: head(y, size) for (task, head), y in zip(heads, maps, strict=True)}
+
+
+def _size(image: Tensor) -> tuple[int, int]:
+    return int(image.shape[-2]), int(image.shape[-1])
+
+
+def build_model(settings: ModelSettings) -> Mila:
+    """Make the model with fresh weights, in channels-last memory."""
+    model = Mila(settings)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model

@@ -1,0 +1,76 @@
+"""Parameter groups, optimizers and schedules from settings, and gradients averaged over ranks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from mila.config import StageSettings
+
+_DISCRIMINATOR_RATE = 10.0
+"""The discriminator's learning rate, times the encoders' (method section 5)."""
+
+
+def build_optimizer(
+    modules: Iterable[nn.Module], stage: StageSettings, *, rate: float = 1.0
+) -> AdamW:
+    """AdamW over the parameters that want a gradient; vectors and scalars do not decay."""
+    decay: list[Tensor] = []
+    rest: list[Tensor] = []
+    for module in modules:
+        for parameter in module.parameters():
+            if parameter.requires_grad:
+                (decay if parameter.dim() > 1 else rest).append(parameter)
+    groups = [
+        {"params": decay, "weight_decay": stage.weight_decay},
+        {"params": rest, "weight_decay": 0.0},
+    ]
+    return AdamW(groups, lr=stage.learning_rate * rate, betas=(0.9, 0.99))
+
+
+def build_discriminator_optimizer(net: nn.Module, stage: StageSettings) -> AdamW:
+    """The second player's own optimizer."""
+    return build_optimizer([net], stage, rate=_DISCRIMINATOR_RATE)
+
+
+def build_schedule(optimizer: AdamW, stage: StageSettings) -> LambdaLR:
+    """Linear warm-up, then half a cosine to zero."""
+    warmup = max(1, round(stage.warmup * stage.updates))
+
+    def factor(update: int) -> float:
+        if update < warmup:
+            return (update + 1) / warmup
+        done = (update - warmup) / max(1, stage.updates - warmup)
+        return 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+
+    return LambdaLR(optimizer, factor)
+
+
+def parameters_of(optimizer: AdamW) -> list[Tensor]:
+    """Every parameter the optimizer moves, in its order."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def average_gradients(parameters: list[Tensor], world_size: int) -> None:
+    """Replace each gradient by its mean over ranks, as one flat message.
+
+    Two players with two optimizers, reversal and frozen parts stay plain this way: no wrapper has
+    to know which parameter takes part in which backward pass. Missing gradients count as zero.
+    """
+    if world_size == 1:
+        return
+    flat = torch.cat(
+        [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]
+    )
+    dist.all_reduce(flat)
+    flat /= world_size
+    at = 0
+    for p in parameters:
+        p.grad = flat[at : at + p.numel()].view_as(p).clone()
+        at += p.numel()

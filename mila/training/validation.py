@@ -1,0 +1,70 @@
+"""Validation during training: the same few frames of the validation split after every report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from mila.clip import Clip, Labels
+from mila.config import Params
+from mila.data.loader import DataSource, evaluation_loader, open_source
+from mila.metrics import Metrics, build_metrics
+from mila.model import Mila
+from mila.training.stages import Stage
+from mila.training.state import TrainState
+from mila.training.update import Hardware
+
+_STRIDE = 4
+"""Per-frame stages are scored on every fourth frame."""
+
+
+class Validation:
+    """Scores the network of the stage under way on the validation split, if there is one."""
+
+    def __init__(self, params: Params, hardware: Hardware) -> None:
+        self._params = params
+        self._hardware = hardware
+        self._source: DataSource = open_source(params.data)
+        self._empty = not self._source.manifest.split("val")
+
+    def __call__(self, state: TrainState, stage: Stage) -> dict[str, float]:
+        """Metrics by key, e.g. `val/semseg/mean_iou`; networks keep their training mode."""
+        if self._empty:
+            return {}
+        model = state.model if state.average is None else state.average.module
+        modes = {module: module.training for module in model.modules()}
+        model.eval()
+        metrics = build_metrics(
+            self._params.model.tasks,
+            self._params.model.label_set,
+            depth_limit=self._params.evaluation.depth_limit,
+        )
+        with torch.no_grad(), self._hardware.arithmetic():
+            for clip in self._clips():
+                self._score(model, stage, clip.to(self._hardware.device), metrics)
+        for module, mode in modes.items():
+            module.training = mode
+        return {f"val/{name}": value for name, value in metrics.compute().items()}
+
+    def _clips(self) -> Iterator[Clip]:
+        loader = evaluation_loader(self._source, "val", self._params.model.tasks)
+        return (clip for clip, _ in loader.epoch())
+
+    def _score(self, model: Mila, stage: Stage, clip: Clip, metrics: Metrics) -> None:
+        frames = clip.images.shape[1]
+        if not stage.is_joint:
+            chosen = torch.arange(0, frames, _STRIDE)
+            net = model.slow_predictions if stage.name == "slow" else model.fast_predictions
+            metrics.add(net(clip.images[0, chosen]), _of_frames(clip, chosen))
+            return
+        interval = self._params.evaluation.keyframe_interval
+        steps = model(clip.images, keyframe_interval=interval)
+        for t, (predictions, _) in enumerate(steps):
+            metrics.add(predictions, clip.labels_at(t))
+
+
+def _of_frames(clip: Clip, chosen: Tensor) -> Labels:
+    """Labels of some frames of the only clip of a batch, as a batch of frames."""
+    return {task: label[0, chosen] for task, label in clip.labels.items()}
