@@ -47,10 +47,12 @@ def random_street(rng: np.random.Generator) -> Street:
     other = grey * float(np.exp(rng.normal(0.25, 0.35)))
     has_crossing = rng.random() < 0.3
     lines = [i * lane * side for i in range(1, lanes) for side in (-1, 1)]
+    wavelength = float(rng.uniform(90, 220))
+    bend = float(rng.choice([0.0, rng.uniform(-0.012, 0.012)]))
     slab = float(rng.choice([0.0, rng.uniform(0.5, 1.2)]))
     return Street(
-        amplitude=float(rng.choice([0.0, rng.uniform(-9, 9)])),
-        wavelength=float(rng.uniform(90, 220)),
+        amplitude=bend * (wavelength / (2 * np.pi)) ** 2,
+        wavelength=wavelength,
         phase=float(rng.uniform(0, 2 * np.pi)),
         half_width=half,
         left=_bands(rng, half),

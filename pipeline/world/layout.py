@@ -63,7 +63,7 @@ class Place:
 def roadside(rng: np.random.Generator, place: Place, z_end: float) -> list[Primitive]:
     """Everything that stands beside the road from behind the camera to `z_end`."""
     street = place.street
-    weights = rng.dirichlet([1.9, 1.4, 1.4, 0.6, 0.6])
+    weights = rng.dirichlet([1.8, 1.3, 1.8, 0.6, 0.6])
     solids: list[Primitive] = []
     for side, bands in ((-1, street.left), (1, street.right)):
         line = bands.edges[1] + float(rng.uniform(0.3, 1.5))
@@ -75,6 +75,8 @@ def roadside(rng: np.random.Generator, place: Place, z_end: float) -> list[Primi
                 build = _FRONTAGES[int(rng.choice(len(_FRONTAGES), p=weights))]
                 solids += build(rng, place, side, line, z, length)
             z += length + float(rng.choice([0.0, 1.5, 4.0]))
+        if rng.random() < 0.22:
+            solids += _railing(rng, place, side)
         solids += _furniture(rng, place, side, z_end)
     return solids + _backdrop(rng, place, z_end)
 
@@ -135,6 +137,18 @@ def _open(rng: np.random.Generator, place: Place, side: int, line: float, z: flo
     if rng.random() < 0.6:
         solids.append(_bush(rng, place, side * (line + 1), z + length / 2))
     return solids
+
+
+def _railing(rng: np.random.Generator, place: Place, side: int) -> list[Primitive]:
+    """A railing along the kerb."""
+    tall, look = float(rng.uniform(0.9, 1.3)), palette.boards(rng)
+    s = side * (place.street.half_width + 0.25)
+    panels = np.arange(float(rng.uniform(-6, 10)), float(rng.uniform(25, 60)), 4.0)
+    return [
+        place.solid(Kind.BOX, (s, float(z), 0), (0.07, tall, 1.9), label=FENCE, material=look)
+        for z in panels
+        if abs(z - place.street.crossing_z) > place.street.crossing_half + 2
+    ]
 
 
 _FRONTAGES = (_house, _walled, _fenced, _hedged, _open)

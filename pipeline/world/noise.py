@@ -14,7 +14,7 @@ _FINE = 8
 
 @cache
 def _tile() -> Floats:
-    """A (512, 512) tile of value noise in -1..1 that repeats without a seam."""
+    """A tile of value noise in -1..1 that repeats without a seam, 512 rows of 512 in one line."""
     lattice = np.random.default_rng(20020907).uniform(-1, 1, (_CELLS, _CELLS))
     place = np.arange(_CELLS * _FINE) / _FINE
     low = place.astype(int)
@@ -23,7 +23,7 @@ def _tile() -> Floats:
     high = (low + 1) % _CELLS
     rows = lattice[low] * (1 - share[:, None]) + lattice[high] * share[:, None]
     tile = rows[:, low] * (1 - share) + rows[:, high] * share
-    return tile.astype(np.float32)
+    return tile.astype(np.float32).ravel()
 
 
 def value_noise(u: Floats, v: Floats, footprint: Floats) -> Floats:
@@ -41,7 +41,7 @@ def value_noise(u: Floats, v: Floats, footprint: Floats) -> Floats:
     column = (u * np.float32(_FINE)).astype(np.int32) + shift & mask
     row = (v * np.float32(_FINE)).astype(np.int32) + shift & mask
     fade = np.clip(np.float32(1.4) - footprint, 0, 1)
-    return _tile().ravel()[row * (_CELLS * _FINE) + column] * fade
+    return _tile()[row * (_CELLS * _FINE) + column] * fade
 
 
 def cell_hash(u: NDArray, v: NDArray, salt: NDArray) -> Floats:

@@ -34,18 +34,18 @@ def drive(
     """A random drive along the street: forward, turning, bobbing, drifting."""
     lane = street.lane_lines[-1] / 2 if len(street.lane_lines) > 1 else street.half_width / 2.4
     lane = min(lane, 2.4) + float(rng.uniform(-0.3, 0.3))
-    speed = 5 + 11 * float(rng.beta(1.1, 2.8))
+    speed = 3 + 12 * float(rng.beta(0.8, 3.2))
     z = speed * seconds
     drift = float(rng.choice([0.0, 0.0, 1.0])) * float(rng.uniform(-1.2, 1.2))
     s = lane + drift * np.sin(seconds * 1.3 + rng.uniform(0, 6))
-    turning = float(rng.normal(0, 0.04) if rng.random() < 0.7 else rng.uniform(-0.35, 0.35))
+    turning = float(rng.normal(0, 0.015) if rng.random() < 0.75 else rng.uniform(-0.2, 0.2))
     start = float(rng.uniform(-0.5, 0.1)) * turning * float(seconds[-1])
-    sway = float(rng.uniform(0, 0.012)) * np.sin(seconds * rng.uniform(3, 9) + rng.uniform(0, 6))
+    sway = float(rng.uniform(0, 0.005)) * np.sin(seconds * rng.uniform(3, 9) + rng.uniform(0, 6))
     yaws = np.arctan(street.slope(z)) + start + turning * seconds + sway
-    bob = float(rng.uniform(0.001, 0.008)) * np.sin(
+    bob = float(rng.uniform(0.0003, 0.003)) * np.sin(
         seconds * rng.uniform(6, 14) + rng.uniform(0, 6)
     )
-    pitches = float(rng.uniform(-0.05, 0.03)) + bob
+    pitches = float(rng.uniform(-0.045, 0.02)) + bob
     rolls = float(rng.normal(0, 0.008)) + float(rng.uniform(0, 0.008)) * np.sin(seconds * 5)
     height = float(rng.uniform(1.3, 2.0)) + 0.4 * bob
     positions = _on_street(street, s, z)
@@ -53,7 +53,7 @@ def drive(
     camera = Camera(
         height=shape[0],
         width=shape[1],
-        focal=shape[1] * float(rng.uniform(0.76, 0.84)),
+        focal=shape[1] * float(rng.uniform(0.98, 1.06)),
         positions=positions,
         rotations=rotations_of(yaws, pitches, np.broadcast_to(rolls, yaws.shape)),
     )
@@ -87,7 +87,7 @@ def vehicles(
         return _VEHICLES[int(rng.choice(3, p=mix))](rng, path)
 
     z = float(rng.uniform(8, 30))
-    speed = float(rng.uniform(4, 13))
+    speed = float(rng.uniform(2.5, 9))
     while z < 90:
         solids += one(_along(street, -mine.lane, z - speed * seconds, backwards=True))
         z += float(rng.uniform(10, 40))
@@ -135,8 +135,8 @@ def people(
     for _ in range(int(rng.integers(3, 9))):
         side = int(rng.choice([-1, 1]))
         s = side * (street.half_width + float(rng.uniform(0.6, 3.0)))
-        z = float(rng.uniform(7, 24)) + float(rng.uniform(0.2, 0.9)) * mine.travel
-        speed = float(rng.choice([0.0, rng.uniform(0.8, 1.8), rng.uniform(2, 3.5)],
+        z = float(rng.uniform(9, 30)) + float(rng.uniform(0.2, 0.9)) * mine.travel
+        speed = float(rng.choice([0.0, rng.uniform(0.7, 1.6), rng.uniform(1.8, 3.2)],
                                  p=[0.15, 0.6, 0.25]))
         backwards = bool(rng.random() < 0.5)
         way = -speed if backwards else speed
@@ -146,7 +146,7 @@ def people(
             solids += movers.person(rng, path, seconds)
     for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.35, 0.3, 0.2, 0.15]))):
         direction = int(rng.choice([-1, 1]))
-        z = mine.travel + float(rng.uniform(7, 18))
+        z = mine.travel + float(rng.uniform(9, 24))
         s = float(rng.uniform(-5, 5)) + direction * float(rng.uniform(0.8, 3.2)) * seconds
         here = np.full_like(seconds, z)
         yaws = np.full(len(seconds), direction * np.pi / 2) + np.arctan(street.slope(here))
