@@ -132,7 +132,7 @@ def person(rng: np.random.Generator, path: Path, seconds: NDArray) -> list[Primi
         speed = float(moved / (seconds[-1] - seconds[0]))
     else:
         speed = 0.0
-    swing = min(0.3, 0.2 * speed) * np.sin(seconds * (2.2 + 3.5 * speed) + rng.uniform(0, 6))
+    swing = min(0.34, 0.26 * speed) * np.sin(seconds * (2.2 + 3.5 * speed) + rng.uniform(0, 6))
     parts = [
         _part(path, (0, 1.13 * tall, 0), Kind.ELLIPSOID, (0.25 * wide, 0.38 * tall, 0.19 * wide),
               label=PERSON, material=top),

@@ -75,7 +75,7 @@ def plain(color: Color, noise_amount: float = 0.1, noise_scale: float = 2.0) -> 
 
 def foliage(color: Color) -> Material:
     """Leaves."""
-    return Material(color=color, noise_amount=0.55, noise_scale=1.6, leafy=1.0)
+    return Material(color=color, noise_amount=0.45, noise_scale=3.1, leafy=1.0)
 
 
 def _masonry_joints(rng: np.random.Generator) -> dict[str, float]:

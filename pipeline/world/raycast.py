@@ -219,7 +219,7 @@ def _fray(
     along = normal[0] * scaled[0] + normal[1] * scaled[1] + normal[2] * scaled[2]
     square = scaled[0] ** 2 + scaled[1] ** 2 + scaled[2] ** 2
     facing = along * along / square
-    cells = np.float32(2.2)
+    cells = np.float32(4.5)
     u = (place[0] + np.float32(0.8) * place[2]) * cells + np.float32(size[0] * 91)
     tuft = value_noise(u, (place[1] - np.float32(0.5) * place[2]) * cells, np.float32(0))
     hit[reached] = np.where(facing < depth * (0.5 + 0.5 * tuft), np.float32(np.inf), t)

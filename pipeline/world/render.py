@@ -24,7 +24,7 @@ from pipeline.world.noise import value_noise
 from pipeline.world.raycast import GROUND, SKY, Hits, cast
 from pipeline.world.scene import Floats
 from pipeline.world.street import ground_colors, ground_labels
-from pipeline.world.surface import locate, surface_colors
+from pipeline.world.surface import Surface, locate, surface_colors
 
 SKY_LABEL = 10
 DEPTH_LIMIT = 200.0
@@ -158,6 +158,14 @@ def _shade_ground(
     return through_air(world.light, radiance, depths), labels, normals
 
 
+def _clumps(surface: Surface, foot: Floats) -> Floats:
+    """Light and dark masses of leaves, about -1.5..1.5; `foot` is the size of a pixel in metres."""
+    across = surface.local[:, 0] + np.float32(0.8) * surface.local[:, 2] + surface.ids
+    up = surface.local[:, 1] - np.float32(0.5) * surface.local[:, 2]
+    coarse = value_noise(across * 1.9, up * 1.9, foot * np.float32(1.9))
+    return coarse + np.float32(0.9) * value_noise(across * 6.1, up * 6.1, foot * np.float32(6.1))
+
+
 def _shade_solids(
     world: World,
     frame: int,
@@ -172,9 +180,7 @@ def _shade_solids(
     near_ground = np.clip(points[:, 1] * np.float32(0.7), 0, 1)
     occlusion = np.float32(0.6) + np.float32(0.4) * near_ground
     leafy = solids.materials["leafy"][ids]
-    clump = value_noise(
-        surface.u * 2.6 + ids, surface.local[:, 1] * 2.6, depths * np.float32(2.6 / 100)
-    )
+    clump = _clumps(surface, depths / np.float32(world.camera.focal))
     occlusion = occlusion * (1 + leafy * 0.55 * clump)
     sunlight = np.clip(1 + leafy * (0.9 * clump - 0.25), 0, 1.6)
     radiance = lit(world.light, colors, surface.normals, sunlight, occlusion)
