@@ -143,7 +143,7 @@ def evaluate(
     evaluation = Evaluation(protocol)
     done = 0
     for batch in batches:
-        with torch.inference_mode():
+        with torch.no_grad():
             for part in _by_reach(batch, max(protocol.intervals)):
                 _score(model, part, evaluation)
         done += len(batch.keys)
@@ -231,7 +231,8 @@ def _walk(model: Mila, clip: Clip, key: _Keyframe, last: int) -> Iterator[Predic
     """Decided predictions of the frames after a keyframe, up to frame `last`."""
     memory = key.memory
     for now in range(key.index + 1, last + 1):
-        predictions, memory = model.step(clip.images[:, now], memory, False)
+        flow = clip.flow[:, now] if clip.flow is not None else None
+        predictions, memory = model.step(clip.images[:, now], memory, False, flow=flow)
         yield decided(predictions)
 
 

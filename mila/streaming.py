@@ -21,8 +21,8 @@ from mila.model import Memory, Mila
 
 Result = TypeVar("Result")
 
-UNCERTAINTY = "uncertainty"
-"""The diagnostic, (B,) in 0..1, by which a propagation says how lost it is."""
+UNCERTAINTY = "entropy"
+"""The diagnostic, (B, h, w) in 0..1, by which a propagation says how lost it is."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _step(
 ) -> _Step:
     """Answer a frame `offset` frames after the last keyframe."""
     if memory is not None and not schedule.due(offset):
-        predictions, kept = model.step(image, memory, False)
+        predictions, kept = model.step(image, memory, False, diagnose=schedule.watches)
         if not (schedule.watches and schedule.lost(offset, _uncertainty(kept))):
             return _Step(predictions, kept, keyframe=False)
     return _Step(*model.step(image, None, True), keyframe=True)
