@@ -105,13 +105,14 @@ def warp(maps: Tensor, flow: Tensor) -> Tensor:
     Beyond the map its border is read.
     """
     height, width = maps.shape[-2:]
-    rows = torch.arange(height, device=flow.device, dtype=torch.float32)
-    columns = torch.arange(width, device=flow.device, dtype=torch.float32)
+    dtype = torch.promote_types(maps.dtype, torch.float32)
+    rows = torch.arange(height, device=flow.device, dtype=dtype)
+    columns = torch.arange(width, device=flow.device, dtype=dtype)
     # grid_sample without aligned corners: pixel i lies at (2 i + 1) / size - 1.
-    x = (2 * (columns + flow[:, 0].float()) + 1) / width - 1
-    y = (2 * (rows[:, None] + flow[:, 1].float()) + 1) / height - 1
+    x = (2 * (columns + flow[:, 0].to(dtype)) + 1) / width - 1
+    y = (2 * (rows[:, None] + flow[:, 1].to(dtype)) + 1) / height - 1
     grid = torch.stack([x, y], dim=-1)
-    warped = F.grid_sample(maps.float(), grid, padding_mode="border", align_corners=False)
+    warped = F.grid_sample(maps.to(dtype), grid, padding_mode="border", align_corners=False)
     return warped.to(maps.dtype)
 
 

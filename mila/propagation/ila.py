@@ -150,11 +150,12 @@ class InterFrameLocalAttention(Propagation):
         values = [p.value(m) for p, m in self._attended(frame)]
         if not self.coordinates:
             return tuple(values)
-        places = _places(values[0])
+        # float32 at least: places squared do not fit half precision.
+        dtype = torch.promote_types(values[0].dtype, torch.float32)
+        places = _places(values[0], dtype)
         if self.multi_frame:
             places = torch.cat([places, torch.full_like(places[:, :1], float(is_keyframe))], dim=1)
-        # float32: places squared do not fit half precision.
-        return tuple(torch.cat([value.float(), places], dim=1) for value in values)
+        return tuple(torch.cat([value.to(dtype), places], dim=1) for value in values)
 
     def _hints(self, carried: Tensor) -> Tensor:
         """Turn carried places (B, 4 or 5, h, w) into displacement, spread and keyframe's share."""
@@ -162,7 +163,7 @@ class InterFrameLocalAttention(Propagation):
             return no_hints(carried)
         mean, square, share = carried[:, :2], carried[:, 2:4], carried[:, 4:]
         spread = (square - mean.square()).clamp_min(_LEAST_VARIANCE).sqrt()
-        displacement = mean - _places(carried)[:, :2]
+        displacement = mean - _places(carried, carried.dtype)[:, :2]
         reach = max(self.radius, 1)
         return torch.cat([displacement / reach, spread / reach, share], dim=1)
 
@@ -191,14 +192,14 @@ def _stack(maps: list[Tensor]) -> Tensor:
     return torch.stack([m.permute(0, 2, 3, 1) for m in maps], dim=1).permute(0, 1, 4, 2, 3)
 
 
-def _places(maps: Tensor) -> Tensor:
-    """Row, column and their squares, from the middle of the map, float32 (B, 4, h, w).
+def _places(maps: Tensor, dtype: torch.dtype) -> Tensor:
+    """Row, column and their squares, counted from the middle of the map, (B, 4, h, w).
 
-    Counted from the middle, squares stay small and their differences exact.
+    From the middle, squares stay small and their differences exact.
     """
     batch, _, height, width = maps.shape
-    rows = torch.arange(height, device=maps.device, dtype=torch.float32) - (height - 1) / 2
-    columns = torch.arange(width, device=maps.device, dtype=torch.float32) - (width - 1) / 2
+    rows = torch.arange(height, device=maps.device, dtype=dtype) - (height - 1) / 2
+    columns = torch.arange(width, device=maps.device, dtype=dtype) - (width - 1) / 2
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     places = torch.stack([y, x, y.square(), x.square()], dim=-1)
     return places.expand(batch, -1, -1, -1).permute(0, 3, 1, 2)

@@ -96,12 +96,13 @@ def _constant(conv: nn.Conv2d, output: Tensor) -> nn.Conv2d:
 
 
 def _weights(scores: Tensor, radius: int) -> Tensor:
-    """Softmax of scores (B, N, h, w) over the places inside the map, in float32."""
+    """Softmax of scores (B, N, h, w) over the places inside the map, in float32 at least."""
     inside = F.unfold(
         torch.ones(1, 1, *scores.shape[-2:], device=scores.device), 2 * radius + 1, padding=radius
     )
     outside = inside.view(1, *scores.shape[1:]) == 0
-    return scores.float().masked_fill(outside, -math.inf).softmax(dim=1)
+    dtype = torch.promote_types(scores.dtype, torch.float32)
+    return scores.to(dtype).masked_fill(outside, -math.inf).softmax(dim=1)
 
 
 def gather(maps: Tensor, weights: Tensor, radius: int) -> Tensor:
@@ -111,15 +112,16 @@ def gather(maps: Tensor, weights: Tensor, radius: int) -> Tensor:
 
     Args:
         maps: (B, C, h, w).
-        weights: Kernels, row by row from the upper left place, (B, N, h, w).
+        weights: Kernels, row by row from the upper left place, (B, N, h, w); sums are in their
+            dtype.
         radius: Reach of the kernels.
 
     Returns:
         (B, C, h, w) in the dtype of `maps`.
     """
     height, width = maps.shape[-2:]
-    padded = F.pad(maps.float(), (radius,) * 4)
-    out = torch.zeros_like(maps, dtype=torch.float32)
+    padded = F.pad(maps.to(weights.dtype), (radius,) * 4)
+    out = torch.zeros_like(maps, dtype=weights.dtype)
     for place, weight in enumerate(weights.unbind(dim=1)):
         y, x = divmod(place, 2 * radius + 1)
         shifted = padded[:, :, y : y + height, x : x + width]
