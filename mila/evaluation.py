@@ -133,7 +133,8 @@ def evaluate(
 
     Args:
         model: In evaluation mode.
-        batches: Clips with all their frames, and flow where temporal consistency is wanted.
+        batches: Clips with all their frames, on the model's device; with flow where temporal
+            consistency is wanted.
         protocol: What is scored.
         progress: Called with the number of clips done.
 
