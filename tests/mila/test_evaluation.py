@@ -15,7 +15,7 @@ from mila.model import Mila
 from mila.temporal import Consistency
 
 MakeModel = Callable[..., Mila]
-MakeClip = Callable[..., Clip]
+MakeBatch = Callable[..., Clip]
 
 
 def protocol(*intervals: int, interval: int | None = None) -> Protocol:
@@ -49,9 +49,9 @@ def by_plain_walk(model: Mila, clip: Clip, *, frame: int, offset: int, method: s
 @pytest.mark.parametrize("method", BY_OFFSET)
 @pytest.mark.parametrize("multi_frame", [False, True])
 def test_equals_a_plain_walk_at_every_offset(
-    make_model: MakeModel, make_clip: MakeClip, method: str, multi_frame: bool
+    make_model: MakeModel, make_batch: MakeBatch, method: str, multi_frame: bool
 ) -> None:
-    model, clip = make_model(multi_frame=multi_frame), make_clip(2, 4)
+    model, clip = make_model(multi_frame=multi_frame), make_batch(2, 4)
 
     evaluation = evaluate(model, [clip], protocol(1, 4))
 
@@ -61,9 +61,9 @@ def test_equals_a_plain_walk_at_every_offset(
 
 
 def test_per_frame_methods_are_the_same_at_every_offset_and_see_the_scored_frames(
-    make_model: MakeModel, make_clip: MakeClip
+    make_model: MakeModel, make_batch: MakeBatch
 ) -> None:
-    model, clip = make_model(), make_clip(2, 5)
+    model, clip = make_model(), make_batch(2, 5)
     wanted = {name: build_metrics(("semseg", "depth"), "cityscapes", 80.0) for name in METHODS[:2]}
     with torch.no_grad():
         for now in (2, 3, 4):
@@ -78,8 +78,8 @@ def test_per_frame_methods_are_the_same_at_every_offset_and_see_the_scored_frame
             assert got == pytest.approx(metrics.compute(), rel=1e-5)
 
 
-def test_all_offsets_score_the_same_pixels(make_model: MakeModel, make_clip: MakeClip) -> None:
-    evaluation = evaluate(make_model(), [make_clip(3, 6)], protocol(1, 2, 4))
+def test_all_offsets_score_the_same_pixels(make_model: MakeModel, make_batch: MakeBatch) -> None:
+    evaluation = evaluate(make_model(), [make_batch(3, 6)], protocol(1, 2, 4))
 
     for interval in (1, 2, 4):
         for method in METHODS:
@@ -92,16 +92,16 @@ def test_all_offsets_score_the_same_pixels(make_model: MakeModel, make_clip: Mak
         assert evaluation.scored_frames(interval) == 9
 
 
-def test_interval_one_is_the_slow_network(make_model: MakeModel, make_clip: MakeClip) -> None:
-    evaluation = evaluate(make_model(), [make_clip(2, 3)], protocol(1, 3))
+def test_interval_one_is_the_slow_network(make_model: MakeModel, make_batch: MakeBatch) -> None:
+    evaluation = evaluate(make_model(), [make_batch(2, 3)], protocol(1, 3))
 
     slow = figures(evaluation, "slow", 1)
     assert figures(evaluation, "mila", 1) == figures(evaluation, "copy", 1) == slow
 
 
-def test_batches_do_not_matter(make_model: MakeModel, make_clip: MakeClip) -> None:
+def test_batches_do_not_matter(make_model: MakeModel, make_batch: MakeBatch) -> None:
     model = make_model(multi_frame=True)
-    first, second = make_clip(2, 4, seed=1, flow=True), make_clip(1, 4, seed=2, flow=True)
+    first, second = make_batch(2, 4, seed=1, flow=True), make_batch(1, 4, seed=2, flow=True)
     assert first.flow is not None
     assert second.flow is not None
     both = Clip(
@@ -128,8 +128,8 @@ def test_batches_do_not_matter(make_model: MakeModel, make_clip: MakeClip) -> No
             assert other.streams[name].compute() == pytest.approx(consistency.compute(), rel=1e-4)
 
 
-def test_only_labelled_frames_are_scored(make_model: MakeModel, make_clip: MakeClip) -> None:
-    clip = make_clip(2, 6)
+def test_only_labelled_frames_are_scored(make_model: MakeModel, make_batch: MakeBatch) -> None:
+    clip = make_batch(2, 6)
     clip.labels["semseg"][:, [0, 1, 2, 3, 5]] = 255
     clip.labels["depth"][:] = 0
 
@@ -141,9 +141,9 @@ def test_only_labelled_frames_are_scored(make_model: MakeModel, make_clip: MakeC
 
 
 def test_short_clips_count_only_for_the_intervals_they_allow(
-    make_model: MakeModel, make_clip: MakeClip
+    make_model: MakeModel, make_batch: MakeBatch
 ) -> None:
-    model, long, short = make_model(), make_clip(1, 4), make_clip(2, 2, seed=1)
+    model, long, short = make_model(), make_batch(1, 4), make_batch(2, 2, seed=1)
 
     evaluation = evaluate(model, [long, short], protocol(1, 2, 4))
 
@@ -154,16 +154,16 @@ def test_short_clips_count_only_for_the_intervals_they_allow(
 
 
 def test_an_interval_that_no_clip_allows_is_named(
-    make_model: MakeModel, make_clip: MakeClip
+    make_model: MakeModel, make_batch: MakeBatch
 ) -> None:
-    evaluation = evaluate(make_model(), [make_clip(1, 3)], protocol(1, 3, 5, interval=3))
+    evaluation = evaluate(make_model(), [make_batch(1, 3)], protocol(1, 3, 5, interval=3))
 
     with pytest.raises(ValueError, match="interval 5 needs a labelled frame with 4 frames before"):
         evaluation.at("mila", 5)
 
 
-def test_nothing_to_score_is_an_error(make_model: MakeModel, make_clip: MakeClip) -> None:
-    clip = make_clip(1, 2)
+def test_nothing_to_score_is_an_error(make_model: MakeModel, make_batch: MakeBatch) -> None:
+    clip = make_batch(1, 2)
     clip.labels["semseg"][:] = 255
     clip.labels["depth"][:] = 0
 
@@ -176,8 +176,8 @@ def test_headline_must_be_measured() -> None:
         protocol(1, 2, interval=5)
 
 
-def test_consistency_follows_the_stream(make_model: MakeModel, make_clip: MakeClip) -> None:
-    model, clip = make_model(), make_clip(1, 5, flow=True)
+def test_consistency_follows_the_stream(make_model: MakeModel, make_batch: MakeBatch) -> None:
+    model, clip = make_model(), make_batch(1, 5, flow=True)
     assert clip.flow is not None
     wanted = Consistency(("semseg", "depth"), "cityscapes", 80.0)
     refresh = Consistency(("semseg", "depth"), "cityscapes", 80.0)
@@ -198,10 +198,10 @@ def test_consistency_follows_the_stream(make_model: MakeModel, make_clip: MakeCl
     assert not math.isnan(streams["truth"].compute()["depth/log_change"])
 
 
-def test_progress_counts_clips(make_model: MakeModel, make_clip: MakeClip) -> None:
+def test_progress_counts_clips(make_model: MakeModel, make_batch: MakeBatch) -> None:
     seen: list[int] = []
 
-    clips = [make_clip(2, 2), make_clip(1, 2, seed=1)]
+    clips = [make_batch(2, 2), make_batch(1, 2, seed=1)]
     evaluate(make_model(), clips, protocol(1), progress=seen.append)
 
     assert seen == [2, 3]

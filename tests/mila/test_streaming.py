@@ -16,7 +16,7 @@ from mila.model import Mila
 from mila.streaming import Frame, answer_clip, stream
 
 MakeModel = Callable[..., Mila]
-MakeClip = Callable[..., Clip]
+MakeBatch = Callable[..., Clip]
 
 
 def frames_of(clip: Clip, *, cuts: tuple[int, ...] = ()) -> Iterator[Frame]:
@@ -26,9 +26,9 @@ def frames_of(clip: Clip, *, cuts: tuple[int, ...] = ()) -> Iterator[Frame]:
 
 @pytest.mark.parametrize("multi_frame", [False, True])
 def test_equals_the_whole_clip_at_once(
-    make_model: MakeModel, make_clip: MakeClip, multi_frame: bool
+    make_model: MakeModel, make_batch: MakeBatch, multi_frame: bool
 ) -> None:
-    model, clip = make_model(multi_frame=multi_frame), make_clip(1, 7)
+    model, clip = make_model(multi_frame=multi_frame), make_batch(1, 7)
     with torch.no_grad():
         wanted = [p for p, _ in model(clip.images, keyframe_interval=3)]
 
@@ -41,8 +41,8 @@ def test_equals_the_whole_clip_at_once(
             torch.testing.assert_close(answer.predictions[task], value)
 
 
-def test_a_clip_is_answered_as_arrays(make_model: MakeModel, make_clip: MakeClip) -> None:
-    model, clip = make_model(), make_clip(1, 4)
+def test_a_clip_is_answered_as_arrays(make_model: MakeModel, make_batch: MakeBatch) -> None:
+    model, clip = make_model(), make_batch(1, 4)
     frames = clip.images[0].permute(0, 2, 3, 1).numpy()
 
     arrays = answer_clip(model, frames, 2)
@@ -54,8 +54,10 @@ def test_a_clip_is_answered_as_arrays(make_model: MakeModel, make_clip: MakeClip
         assert (arrays["depth"][t] == answer.predictions["depth"][0].numpy()).all()
 
 
-def test_a_cut_and_a_change_of_size_start_anew(make_model: MakeModel, make_clip: MakeClip) -> None:
-    frames = list(frames_of(make_clip(1, 6), cuts=(2,)))
+def test_a_cut_and_a_change_of_size_start_anew(
+    make_model: MakeModel, make_batch: MakeBatch
+) -> None:
+    frames = list(frames_of(make_batch(1, 6), cuts=(2,)))
     frames[4] = Frame(torch.zeros(1, 3, 48, 48, dtype=torch.uint8))
 
     answers = list(stream(make_model(), frames, FixedSchedule(10)))
@@ -64,9 +66,9 @@ def test_a_cut_and_a_change_of_size_start_anew(make_model: MakeModel, make_clip:
 
 
 def test_adaptive_answers_lost_frames_by_the_slow_path(
-    make_model: MakeModel, make_clip: MakeClip
+    make_model: MakeModel, make_batch: MakeBatch
 ) -> None:
-    model, clip = make_model(), make_clip(1, 6)
+    model, clip = make_model(), make_batch(1, 6)
     never = AdaptiveSchedule(threshold=1.0, longest=4)
     always = AdaptiveSchedule(threshold=-1.0, longest=9, shortest=2)
 
@@ -80,16 +82,16 @@ def test_adaptive_answers_lost_frames_by_the_slow_path(
 
 
 def test_adaptive_needs_a_propagation_that_knows_when_it_is_lost(
-    make_model: MakeModel, make_clip: MakeClip
+    make_model: MakeModel, make_batch: MakeBatch
 ) -> None:
     schedule = AdaptiveSchedule(threshold=0.5, longest=4)
 
     with pytest.raises(ValueError, match="needs a propagation that tells its uncertainty"):
-        list(stream(make_model(kind="copy"), frames_of(make_clip(1, 2)), schedule))
+        list(stream(make_model(kind="copy"), frames_of(make_batch(1, 2)), schedule))
 
 
-def test_no_frame_depends_on_a_later_one(make_model: MakeModel, make_clip: MakeClip) -> None:
-    model, clip = make_model(multi_frame=True), make_clip(1, 5)
+def test_no_frame_depends_on_a_later_one(make_model: MakeModel, make_batch: MakeBatch) -> None:
+    model, clip = make_model(multi_frame=True), make_batch(1, 5)
     changed = clip.images.clone()
     changed[:, 4] = 0
 
@@ -99,18 +101,21 @@ def test_no_frame_depends_on_a_later_one(make_model: MakeModel, make_clip: MakeC
     assert torch.equal(first.predictions["depth"], other.predictions["depth"])
 
 
-def test_seconds_are_those_of_the_model_alone(make_model: MakeModel, make_clip: MakeClip) -> None:
+def test_seconds_are_those_of_the_model_alone(make_model: MakeModel, make_batch: MakeBatch) -> None:
     ticks = count()
 
     answers = stream(
-        make_model(), frames_of(make_clip(1, 3)), FixedSchedule(2), clock=lambda: float(next(ticks))
+        make_model(),
+        frames_of(make_batch(1, 3)),
+        FixedSchedule(2),
+        clock=lambda: float(next(ticks)),
     )
 
     assert [a.seconds for a in answers] == [1.0, 1.0, 1.0]
 
 
-def test_latency_of_all_paths_in_turns(make_model: MakeModel, make_clip: MakeClip) -> None:
-    images: list[Tensor] = list(make_clip(1, 7).images.unbind(dim=1))
+def test_latency_of_all_paths_in_turns(make_model: MakeModel, make_batch: MakeBatch) -> None:
+    images: list[Tensor] = list(make_batch(1, 7).images.unbind(dim=1))
     threads = torch.get_num_threads()
 
     latency = measure_latency(make_model(), images, interval=3, threads=1)
