@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 
 from mila.data.sample import Split
 
+CATALOG_NAME = "catalog.parquet"
+
 SCHEMA = pa.schema(
     [
         pa.field("clip", pa.string(), nullable=False),

@@ -15,9 +15,9 @@ from typing import IO, Any
 from mila.data.cache import ContentCache
 from mila.data.local_storage import LocalStorage
 from mila.data.manifest import ClipRow, Manifest, ShardRow, write_manifest
-from mila.data.sample import LABEL_FIELDS, labelled_frames, read_meta
+from mila.data.sample import LABEL_FIELDS, Split, labelled_frames, read_meta
 from mila.data.storage import Storage
-from mila.data.tar_layout import NAME_LENGTH, clip_members, end_mark, member_size
+from mila.data.tar_layout import NAME_LENGTH, clip_members, end_mark, first_key, member_size
 
 DEFAULT_SHARD_BYTES = 64 << 20
 
@@ -105,13 +105,32 @@ def read_shard(
         raise ValueError(f"{where}: clip {min(rows)} of the manifest is not in it")
 
 
-def pack_clip(key: str, fields: Mapping[str, bytes]) -> PackedClip:
-    """Make a clip's piece of a tar and what the manifest says about it.
+def clip_tar(key: str, fields: Mapping[str, bytes]) -> bytes:
+    """One clip as an uncompressed tar: members sorted, no owner, no time.
 
     Raises:
-        ValueError: If the key cannot be one, or `meta.json` is missing or incomplete.
+        ValueError: If the key has dots or slashes or is too long.
     """
-    data = _piece(key, fields)
+    from webdataset import TarWriter  # seconds to import, and only needed to write
+
+    longest = max((len(key) + 1 + len(name) for name in fields), default=0)
+    if not key or set(key) & set("./\0") or not 0 < longest <= NAME_LENGTH:
+        raise ValueError(f"clip key {key!r}: expected a short name without dots and slashes")
+    stream = io.BytesIO()
+    with TarWriter(stream, user="", group="", mtime=0, encoder=False) as tar:
+        tar.write({"__key__": key, **fields})
+    return stream.getvalue()
+
+
+def pack_clip(tar: bytes) -> PackedClip:
+    """Make a clip's tar ready for a shard, and say what the manifest will.
+
+    Raises:
+        ValueError: If it is not the tar of one clip, or `meta.json` is missing or incomplete.
+    """
+    key = first_key(tar)
+    fields = clip_members(tar, key)
+    data = tar[: sum(member_size(len(content)) for content in fields.values())]
     meta = read_meta(fields, key=key)
     labels = sorted(what for what in LABEL_FIELDS if labelled_frames(fields, what))
     try:
@@ -157,12 +176,11 @@ def write_shards(
             split = clip.row.split
             if split not in open_shards:
                 number = sum(row.split == split for row in shards)
-                open_shards[split] = _OpenShard(folder, f"shards/{split}-{number:05d}.tar")
+                open_shards[split] = _OpenShard(folder, split, number)
             rows.append(open_shards[split].add(clip))
             if open_shards[split].size >= shard_bytes:
-                shards.append(open_shards.pop(split).close(clip.row))
-        last: dict[str, ClipRow] = {row.split: row for row in rows}
-        shards += [shard.close(last[split]) for split, shard in open_shards.items()]
+                shards.append(open_shards.pop(split).close())
+        shards += [shard.close() for shard in open_shards.values()]
     finally:
         for shard in open_shards.values():
             shard.file.close()
@@ -184,44 +202,40 @@ def write_clip_tar(path: Path, key: str, fields: Mapping[str, bytes]) -> str:
     Returns:
         SHA-256 of the file, in hexadecimal.
     """
-    data = _piece(key, fields)
-    data += end_mark(len(data))
+    data = clip_tar(key, fields)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     partial.write_bytes(data)
     partial.replace(path)
     return _digest(data)
 
 
-def read_clip_tar(path: Path, sha256: str | None = None) -> tuple[str, dict[str, bytes]]:
-    """Read a tar that holds one clip: its key and its fields.
+def read_clip_tar(path: Path, sha256: str) -> bytes:
+    """Read the tar of one clip.
 
     Args:
         path: The tar.
-        sha256: Digest the file has to have, in hexadecimal; None does not check it.
+        sha256: Digest the file has to have, in hexadecimal.
 
     Raises:
-        ValueError: If the file is missing, altered, cut short or holds anything but one clip.
+        ValueError: If the file is missing or not as it was written.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path}: not a readable clip ({error.strerror})") from None
-    if sha256 is not None and _digest(data) != sha256:
+    if _digest(data) != sha256:
         raise ValueError(f"{path}: its digest is not the one in the catalog")
-    key = data[:NAME_LENGTH].partition(b".")[0].decode(errors="replace")
-    try:
-        return key, clip_members(data, key)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    return data
 
 
 class _OpenShard:
     """A shard that is being written."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.name = name
+    def __init__(self, folder: Path, split: Split, number: int) -> None:
+        self.split = split
+        self.name = f"shards/{split}-{number:05d}.tar"
         self.size = 0
-        self.file: IO[bytes] = (folder / name).open("wb")
+        self.file: IO[bytes] = (folder / self.name).open("wb")
         self._digest = hashlib.sha256()
         self._clips = 0
 
@@ -231,28 +245,15 @@ class _OpenShard:
         self._clips += 1
         return row
 
-    def close(self, last: ClipRow) -> ShardRow:
+    def close(self) -> ShardRow:
         self._write(end_mark(self.size))
         self.file.close()
-        return ShardRow(self.name, last.split, self._clips, self.size, self._digest.hexdigest())
+        return ShardRow(self.name, self.split, self._clips, self.size, self._digest.hexdigest())
 
     def _write(self, data: bytes) -> None:
         self.file.write(data)
         self._digest.update(data)
         self.size += len(data)
-
-
-def _piece(key: str, fields: Mapping[str, bytes]) -> bytes:
-    """The members of one clip as WebDataset writes them, without owner, time and end mark."""
-    from webdataset import TarWriter  # seconds to import, and only needed to write
-
-    longest = max((len(key) + 1 + len(name) for name in fields), default=0)
-    if not key or set(key) & set("./\0") or not 0 < longest <= NAME_LENGTH:
-        raise ValueError(f"clip key {key!r}: expected a short name without dots and slashes")
-    stream = io.BytesIO()
-    with TarWriter(stream, user="", group="", mtime=0, encoder=False) as tar:
-        tar.write({"__key__": key, **fields})
-    return stream.getvalue()[: sum(member_size(len(content)) for content in fields.values())]
 
 
 def _digest(data: bytes) -> str:

@@ -38,6 +38,11 @@ def clip_members(data: bytes, key: str) -> dict[str, bytes]:
     return fields
 
 
+def first_key(data: bytes) -> str:
+    """The key of the clip whose member comes first in a piece of a tar."""
+    return data[:NAME_LENGTH].partition(b".")[0].decode(errors="replace")
+
+
 def member_size(size: int) -> int:
     """Bytes a member of this size takes, header and padding included."""
     return _BLOCK + _padded(size)

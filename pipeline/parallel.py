@@ -1,0 +1,53 @@
+"""One function over many items on all cores, in order, with visible progress."""
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from tqdm import tqdm
+
+_LINE_EVERY_S = 10.0
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def over_all_cores(
+    function: Callable[[Item], Result], items: Sequence[Item], *, workers: int = 0, what: str
+) -> Iterator[Result]:
+    """Call `function` on every item; results come in the order of the items.
+
+    Args:
+        function: Picklable; it must not depend on the order of the calls.
+        items: What to call it on.
+        workers: Processes; 0 takes one per core this process may use, 1 none at all.
+        what: Word for an item in the progress display.
+    """
+    count = min(workers or len(os.sched_getaffinity(0)), max(len(items), 1))
+    if count == 1:
+        yield from _shown(map(function, items), len(items), what)
+        return
+    with multiprocessing.get_context("fork").Pool(count, _one_thread) as pool:
+        yield from _shown(pool.imap(function, items), len(items), what)
+
+
+def _shown(results: Iterator[Result], total: int, what: str) -> Iterator[Result]:
+    """Pass results on; a bar on a terminal, a line every few seconds elsewhere."""
+    if sys.stderr.isatty():
+        yield from tqdm(results, total=total, unit=what, leave=False)
+        return
+    said = time.monotonic()
+    for done, result in enumerate(results, start=1):
+        if time.monotonic() - said > _LINE_EVERY_S:
+            said = time.monotonic()
+            sys.stderr.write(f"{done}/{total} {what}s\n")
+        yield result
+
+
+def _one_thread() -> None:
+    import cv2  # where images are handled; the processes are as many as the cores
+
+    cv2.setNumThreads(1)
