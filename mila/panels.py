@@ -85,7 +85,8 @@ class Painter:
                 return _heat(error / np.maximum(labels, 1e-6) / _WORST_DEPTH_ERROR, known)
             case "normals":
                 cosine = np.clip((values * labels).sum(axis=0), -1, 1)
-                return _heat(np.degrees(np.arccos(cosine)) / _WORST_ANGLE_DEG, labels.any(axis=0))
+                known = np.asarray(labels.any(axis=0))
+                return _heat(np.degrees(np.arccos(cosine)) / _WORST_ANGLE_DEG, known)
 
 
 def class_colours(ids: Array, label_set: LabelSet) -> Picture:
@@ -160,8 +161,8 @@ def sheet(panels: Sequence[Panel], *, scale: int = 2, gap: int = 6) -> Picture:
     rows = []
     for panel in panels:
         tiles = [_enlarged(tile, scale) for tile in panel.tiles]
-        tiles = [cv2.copyMakeBorder(t, 0, gap, 0, gap, cv2.BORDER_CONSTANT) for t in tiles]
-        rows.append(np.concatenate(tiles, axis=1))
+        framed = [np.pad(tile, ((0, gap), (0, gap), (0, 0))) for tile in tiles]
+        rows.append(np.concatenate(framed, axis=1))
     width = max(row.shape[1] for row in rows)
     rows = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows]
     return np.concatenate(rows).astype(np.uint8)

@@ -10,16 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from mila.clip import Predictions
-from mila.keyframes import FixedSchedule, Schedule
-from mila.metrics import decided
+from mila.keyframes import Schedule
 from mila.model import Memory, Mila
 
 Result = TypeVar("Result")
@@ -98,29 +95,6 @@ def stream(
         memory, size = step.memory, image.shape
         offset = 0 if step.keyframe else offset + 1
         yield Answer(index, step.keyframe, offset, seconds, step.predictions)
-
-
-def answer_clip(
-    model: Mila, frames: npt.NDArray[np.uint8], keyframe_interval: int
-) -> dict[str, npt.NDArray[Any]]:
-    """Answer the frames of one clip as arrays.
-
-    Args:
-        model: In evaluation mode.
-        frames: Consecutive RGB frames, uint8 (T, H, W, 3); H and W divisible as the model needs.
-        keyframe_interval: Frames from one keyframe to the next.
-
-    Returns:
-        Task -> decided predictions: ids (T, H, W) uint8, metres (T, H, W), normals (T, 3, H, W).
-    """
-    device = next(model.parameters()).device
-    images = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
-    walk = (Frame(image[None].to(device)) for image in images)
-    answers = [
-        decided(answer.predictions)
-        for answer in stream(model, walk, FixedSchedule(keyframe_interval))
-    ]
-    return {t: torch.cat([a[t] for a in answers]).cpu().numpy() for t in model.tasks}
 
 
 def timed(

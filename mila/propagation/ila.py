@@ -11,13 +11,14 @@ attention reaches) are not in the paper.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from mila.attention import attention_statistics, count_pairs, inter_frame_local_attention
+from mila.attention.pointwise import attention_at
 from mila.config import PropagationSettings
 from mila.propagation.interface import (
     FeatureSizes,
@@ -125,6 +126,20 @@ class InterFrameLocalAttention(Propagation):
             diagnostics=_mean(measured),
             queries=tuple(queries),
         )
+
+    def weights_at(
+        self, memory: PropagationMemory, current: FrameFeatures, points: Sequence[tuple[int, int]]
+    ) -> Tensor:
+        """Attention of some feature positions over the keyframe, (P, h, w), to look at.
+
+        Of the first sample and the first attention; with MF the weights on the frame before are
+        left out, so a position's weights may sum to less than 1.
+        """
+        projection, features = next(self._attended(current))
+        query = projection.scaled(projection.query(features))
+        key = _window(memory.references, 0, query).key
+        bias = None if self.bias is None else self.bias[: key.shape[1]]
+        return attention_at(query[0], key[0], points, radius=self.radius, bias=bias)[:, 0]
 
     def macs(self, height: int, width: int) -> PropagationMacs:
         """Count projections and pairs inside the map; with MF a frame at offset 2 or more."""

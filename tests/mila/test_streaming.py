@@ -13,7 +13,7 @@ from mila.clip import Clip
 from mila.keyframes import AdaptiveSchedule, FixedSchedule
 from mila.latency import hardware, measure_latency, spread, torch_threads
 from mila.model import Mila
-from mila.streaming import Frame, answer_clip, stream
+from mila.streaming import Frame, stream
 
 MakeModel = Callable[..., Mila]
 MakeBatch = Callable[..., Clip]
@@ -39,19 +39,6 @@ def test_equals_the_whole_clip_at_once(
     for answer, predictions in zip(answers, wanted, strict=True):
         for task, value in predictions.items():
             torch.testing.assert_close(answer.predictions[task], value)
-
-
-def test_a_clip_is_answered_as_arrays(make_model: MakeModel, make_batch: MakeBatch) -> None:
-    model, clip = make_model(), make_batch(1, 4)
-    frames = clip.images[0].permute(0, 2, 3, 1).numpy()
-
-    arrays = answer_clip(model, frames, 2)
-
-    answers = list(stream(model, frames_of(clip), FixedSchedule(2)))
-    assert arrays["semseg"].shape == arrays["depth"].shape == (4, 32, 48)
-    for t, answer in enumerate(answers):
-        assert (arrays["semseg"][t] == answer.predictions["semseg"][0].argmax(0).numpy()).all()
-        assert (arrays["depth"][t] == answer.predictions["depth"][0].numpy()).all()
 
 
 def test_a_cut_and_a_change_of_size_start_anew(
