@@ -254,6 +254,8 @@ class ClusterSettings(Settings):
     """Worker failures survived before the run gives up."""
     keep_checkpoints: int = _same(2, ge=1)
     """Newest checkpoints kept."""
+    checkpoint_failures: int = _same(2, ge=0)
+    """Checkpoints that may fail in a row, each after its own retries, while training goes on."""
 
 
 class SweepSettings(Settings):
