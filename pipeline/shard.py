@@ -16,6 +16,7 @@ from pipeline.catalog import CATALOG_NAME, CatalogRow, read_catalog
 from pipeline.outputs import new_folder, write_text
 from pipeline.parallel import over_all_cores
 from pipeline.statistics import Statistics, measure
+from pipeline.words import number, whole_number
 
 STATISTICS_NAME = "stats.json"
 
@@ -40,10 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(_: Params, words: dict[str, str]) -> None:
     out = Path(words["out"])
-    size = round(float(words.get("shard_mib", "64")) * (1 << 20))
-    manifest = build(
-        Path(words["raw"]), out, shard_bytes=size, workers=int(words.get("workers", 0))
-    )
+    size = round(number(words, "shard_mib", 64, least=0.001) * (1 << 20))
+    workers = whole_number(words, "workers", 0, least=0)
+    manifest = build(Path(words["raw"]), out, shard_bytes=size, workers=workers)
     sys.stdout.write(
         f"{out}: {len(manifest.clips)} clips in {len(manifest.shards)} shards, "
         f"fingerprint {manifest.fingerprint[:16]}\n"

@@ -9,7 +9,8 @@ import pytest
 
 from mila.data.manifest import Manifest
 from mila.data.sample import ClipArrays, encode_clip
-from mila.data.shards import clip_tar, pack_clip, write_shards
+from mila.data.shards import clip_tar, pack_clip, write_clip_tar, write_shards
+from pipeline.catalog import CatalogRow, write_catalog
 
 MakeClip = Callable[..., ClipArrays]
 MakeShards = Callable[..., Manifest]
@@ -69,3 +70,29 @@ def _smooth_images(random: np.random.Generator, shape: tuple[int, int, int]) -> 
 def _write_shards(folder: Path, clips: list[ClipArrays], *, shard_bytes: int = 1 << 20) -> Manifest:
     packed = [pack_clip(clip_tar(clip.key, encode_clip(clip))) for clip in clips]
     return write_shards(folder, packed, shard_bytes=shard_bytes)
+
+
+@pytest.fixture
+def make_raw() -> Callable[..., None]:
+    """Writes clips as `pipeline.synthesize` does, `make_raw(folder, clips)`."""
+    return _write_raw
+
+
+def _write_raw(folder: Path, clips: list[ClipArrays]) -> None:
+    (folder / "clips").mkdir(parents=True)
+    rows = []
+    for clip in clips:
+        digest = write_clip_tar(folder / f"clips/{clip.key}.tar", clip.key, encode_clip(clip))
+        row = CatalogRow(
+            clip=clip.key,
+            video=clip.video,
+            split=clip.split,
+            fps=clip.fps,
+            start=clip.start,
+            frames=len(clip.images),
+            labels=("depth", "semseg"),
+            path=f"clips/{clip.key}.tar",
+            sha256=digest,
+        )
+        rows.append(row)
+    write_catalog(folder / "catalog.parquet", rows)

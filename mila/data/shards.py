@@ -105,6 +105,20 @@ def read_shard(
         raise ValueError(f"{where}: clip {min(rows)} of the manifest is not in it")
 
 
+def split_shard(
+    storage: Storage, shard: ShardRow, clips: Iterable[ClipRow]
+) -> Iterator[tuple[ClipRow, bytes | None]]:
+    """Every clip of a shard with its piece of the tar, None where it is not as written."""
+    try:
+        data = storage.read(shard.shard)
+    except FileNotFoundError:
+        data = b""
+    for row in clips:
+        if row.shard == shard.shard:
+            piece = data[row.offset : row.offset + row.bytes]
+            yield row, piece if _digest(piece) == row.sha256 else None
+
+
 def clip_tar(key: str, fields: Mapping[str, bytes]) -> bytes:
     """One clip as an uncompressed tar: members sorted, no owner, no time.
 

@@ -157,7 +157,7 @@ def test_missing_field_and_other_size_are_named(make_clip):
     fields = encode_clip(make_clip())
     meta = {**json.loads(fields[META_FIELD]), "height": 17}
 
-    with pytest.raises(ValueError, match="meta.json says 17x26"):
+    with pytest.raises(ValueError, match=r"meta.json says 17x26"):
         decode_clip({**fields, META_FIELD: json.dumps(meta).encode()})
     with pytest.raises(ValueError, match=r"no field 02.image.jpg"):
         decode_clip({k: v for k, v in fields.items() if k != "02.image.jpg"})

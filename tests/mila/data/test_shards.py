@@ -252,7 +252,7 @@ def test_manifests_that_are_none_are_named(tmp_path, manifest):
     storage = LocalStorage(tmp_path / "data")
     shards = (tmp_path / "data/shards.parquet").read_bytes()
 
-    with pytest.raises(ValueError, match="nowhere/clips.parquet: no manifest there"):
+    with pytest.raises(ValueError, match=r"nowhere/clips.parquet: no manifest there"):
         read_manifest(LocalStorage(tmp_path / "nowhere"))
     storage.put("shards.parquet", b"nonsense")
     with pytest.raises(ValueError, match=r"shards.parquet: not a manifest"):
