@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from mila.clip import Clip, Predictions, valid_pixels
+from mila.clip import Clip, Predictions
 from mila.metrics import Metrics, build_metrics, decided
 from mila.model import Memory, Mila
+from mila.scoring import Part, by_reach
 from mila.temporal import Consistency
 
 PER_FRAME = ("slow", "fast")
@@ -145,7 +145,7 @@ def evaluate(
     done = 0
     for batch in batches:
         with torch.no_grad():
-            for part in _by_reach(batch, max(protocol.intervals)):
+            for part in by_reach(batch, max(protocol.intervals)):
                 _score(model, part, evaluation)
         done += len(batch.keys)
         if progress is not None:
@@ -155,48 +155,7 @@ def evaluate(
     return evaluation
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Clips of one batch that allow the same offsets 0..reach-1; reach 0 = nothing to score."""
-
-    clip: Clip
-    labelled: Tensor
-    reach: int
-
-    def scored(self) -> list[int]:
-        """Frames that have a label in some clip, and enough frames before them."""
-        if not self.reach:
-            return []
-        return [t for t in self.labelled.any(dim=0).nonzero()[:, 0].tolist() if t >= self.reach - 1]
-
-
-def _by_reach(clip: Clip, longest: int) -> Iterator[_Part]:
-    """Divide a batch into parts of equal reach."""
-    batch, frames = clip.images.shape[:2]
-    labelled = torch.zeros(batch, frames, dtype=torch.bool)
-    for task, label in clip.labels.items():
-        valid = valid_pixels(task, label.flatten(0, 1))
-        labelled |= valid.flatten(1).any(dim=1).view(batch, frames).cpu()
-    last = (labelled * torch.arange(1, frames + 1)).amax(dim=1)
-    reaches = last.clamp(max=longest)
-    for reach in sorted(set(reaches.tolist())):
-        rows = (reaches == reach).nonzero()[:, 0]
-        yield _Part(_rows(clip, rows), labelled[rows], reach)
-
-
-def _rows(clip: Clip, rows: Tensor) -> Clip:
-    if len(rows) == len(clip.keys):
-        return clip
-    return Clip(
-        images=clip.images[rows],
-        labels={task: label[rows] for task, label in clip.labels.items()},
-        frames=clip.frames[rows],
-        keys=tuple(clip.keys[row] for row in rows.tolist()),
-        flow=None if clip.flow is None else clip.flow[rows],
-    )
-
-
-def _score(model: Mila, part: _Part, evaluation: Evaluation) -> None:
+def _score(model: Mila, part: Part, evaluation: Evaluation) -> None:
     """Count everything about some clips; slow features are computed once per frame."""
     frames, scored = part.clip.images.shape[1], part.scored()
     needed = {key for now in scored for key in range(now - part.reach + 1, now + 1)}
@@ -237,7 +196,7 @@ def _walk(model: Mila, clip: Clip, key: _Keyframe, last: int) -> Iterator[Predic
         yield decided(predictions)
 
 
-def _score_offsets(model: Mila, part: _Part, key: _Keyframe, evaluation: Evaluation) -> None:
+def _score_offsets(model: Mila, part: Part, key: _Keyframe, evaluation: Evaluation) -> None:
     """Walk on from a keyframe and count the scored frames that the walk passes."""
     ends = [now for now in part.scored() if key.index <= now < key.index + part.reach]
     if key.index in ends:

@@ -12,6 +12,7 @@ from mila.clip import Clip
 from mila.evaluation import BY_OFFSET, METHODS, Evaluation, Protocol, evaluate
 from mila.metrics import build_metrics
 from mila.model import Mila
+from mila.scoring import batched
 from mila.temporal import Consistency
 
 MakeModel = Callable[..., Mila]
@@ -112,7 +113,12 @@ def test_batches_do_not_matter(make_model: MakeModel, make_batch: MakeBatch) -> 
         flow=torch.cat([first.flow, second.flow]),
     )
 
-    whole = evaluate(model, [both], protocol(1, 3))
+    (joined,) = batched([first, second], 2)
+    assert torch.equal(joined.images, both.images)
+    assert torch.equal(joined.flow, both.flow)
+    assert joined.keys == both.keys
+
+    whole = evaluate(model, [joined], protocol(1, 3))
     parts = evaluate(model, [first, second], protocol(1, 3))
     merged = evaluate(model, [first], protocol(1, 3))
     merged.merge(evaluate(model, [second], protocol(1, 3)))
@@ -126,6 +132,15 @@ def test_batches_do_not_matter(make_model: MakeModel, make_batch: MakeBatch) -> 
                 assert got == pytest.approx(wanted, rel=1e-4)
         for name, consistency in whole.streams.items():
             assert other.streams[name].compute() == pytest.approx(consistency.compute(), rel=1e-4)
+
+
+def test_batches_are_of_one_shape_and_bounded(make_batch: MakeBatch) -> None:
+    clips = [make_batch(1, frames, seed=i) for i, frames in enumerate((3, 3, 3, 2, 3))]
+
+    batches = list(batched(clips, 2))
+
+    assert [tuple(batch.images.shape[:2]) for batch in batches] == [(2, 3), (1, 3), (1, 2), (1, 3)]
+    assert [key for batch in batches for key in batch.keys] == [clip.keys[0] for clip in clips]
 
 
 def test_only_labelled_frames_are_scored(make_model: MakeModel, make_batch: MakeBatch) -> None:
