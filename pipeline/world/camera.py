@@ -7,7 +7,6 @@ is scaled to one metre of z-depth, so the parameter of a hit is its depth. T fra
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.world.scene import Floats
 
@@ -31,7 +30,7 @@ class Camera:
         return (self.focal, self.focal, (self.width - 1) / 2, (self.height - 1) / 2)
 
 
-def rotations_of(yaws: NDArray, pitches: NDArray, rolls: NDArray) -> Floats:
+def rotations_of(yaws: Floats, pitches: Floats, rolls: Floats) -> Floats:
     """Camera-to-world rotations, (T, 3, 3), from angles in radians; pitch up is positive."""
     cy, sy, cp, sp = np.cos(yaws), np.sin(yaws), np.cos(pitches), np.sin(pitches)
     forward = np.stack([sy * cp, sp, cy * cp], -1)

@@ -3,14 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.world import palette, traffic
+from pipeline.world import palette
 from pipeline.world.camera import Camera
-from pipeline.world.layout import Place, roadside
+from pipeline.world.crowd import people
+from pipeline.world.drive import drive
+from pipeline.world.layout import roadside
 from pipeline.world.light import Light
-from pipeline.world.scene import Color, Solids, pack
-from pipeline.world.street import ROAD, SIDEWALK, TERRAIN, Bands, Street
+from pipeline.world.place import Place
+from pipeline.world.scene import Color, Floats, Solids, pack
+from pipeline.world.street import FAR_AWAY, SIDEWALK, TERRAIN, Bands, Street
+from pipeline.world.traffic import vehicles
 
 
 @dataclass(frozen=True)
@@ -23,14 +26,14 @@ class World:
     camera: Camera
 
 
-def compose(rng: np.random.Generator, seconds: NDArray, shape: tuple[int, int]) -> World:
+def compose(rng: np.random.Generator, seconds: Floats, shape: tuple[int, int]) -> World:
     """A random world seen at the given times by an image of (height, width) pixels."""
     street = random_street(rng)
-    mine = traffic.drive(rng, street, seconds, shape)
+    mine = drive(rng, street, seconds, shape)
     place = Place(street=street, frames=len(seconds))
     primitives = roadside(rng, place, z_end=mine.travel + float(rng.uniform(70, 120)))
-    primitives += traffic.vehicles(rng, street, mine, seconds)
-    primitives += traffic.people(rng, street, mine, seconds)
+    primitives += vehicles(rng, street, mine, seconds)
+    primitives += people(rng, street, mine, seconds)
     return World(
         street=street, solids=pack(primitives), light=random_light(rng), camera=mine.camera
     )
@@ -40,8 +43,8 @@ def random_street(rng: np.random.Generator) -> Street:
     """Course, cross-section and paint."""
     lanes = int(rng.choice([1, 1, 2]))
     lane = float(rng.uniform(2.9, 3.5))
-    verge = float(rng.choice([0.0, rng.uniform(1.8, 2.3)]))
-    half = lanes * lane + verge
+    has_parking = bool(rng.random() < 0.5)
+    half = lanes * lane + (float(rng.uniform(2.4, 2.8)) if has_parking else 0.0)
     grey = float(rng.uniform(0.07, 0.22))
     asphalt = palette.shade(rng, (grey, grey, grey), 0.05)
     other = grey * float(np.exp(rng.normal(0.25, 0.35)))
@@ -55,11 +58,12 @@ def random_street(rng: np.random.Generator) -> Street:
         wavelength=wavelength,
         phase=float(rng.uniform(0, 2 * np.pi)),
         half_width=half,
+        has_parking=has_parking,
         left=_bands(rng, half),
         right=_bands(rng, half),
-        crossing_z=float(rng.uniform(14, 40)) if has_crossing else 1e4,
+        crossing_z=float(rng.uniform(14, 40)) if has_crossing else FAR_AWAY,
         crossing_half=float(rng.uniform(3, 5.5)),
-        zebra_z=float(rng.uniform(6, 28)) if rng.random() < 0.25 else 1e4,
+        zebra_z=float(rng.uniform(6, 28)) if rng.random() < 0.25 else FAR_AWAY,
         lane_lines=(*sorted(lines), *([0.0] if rng.random() < 0.8 else [])),
         dash=float(rng.uniform(1.5, 4)),
         edge_line=bool(rng.random() < 0.4),
@@ -109,11 +113,15 @@ def random_light(rng: np.random.Generator) -> Light:
         horizon=_color(horizon),
         zenith=_color(zenith),
         cloudiness=cloudiness,
-        haze=float(rng.choice([rng.uniform(0.0005, 0.002), rng.uniform(0.0005, 0.002), rng.uniform(0.002, 0.008)])),
+        haze=float(
+            rng.choice(
+                [rng.uniform(0.0005, 0.002), rng.uniform(0.0005, 0.002), rng.uniform(0.002, 0.008)]
+            )
+        ),
         cloud_shift=(float(rng.uniform(0, 60)), float(rng.uniform(0, 60))),
     )
 
 
-def _color(values: NDArray) -> Color:
+def _color(values: Floats) -> Color:
     r, g, b = np.clip(values, 0.0, 3.0).tolist()
     return (r, g, b)

@@ -31,20 +31,20 @@ class Light:
     cloud_shift: tuple[float, float]
 
 
-def lit(
-    light: Light, colors: Floats, normals: Floats, sunlight: Floats, occlusion: Floats
-) -> Floats:
-    """Radiance of diffuse surfaces.
+@dataclass(frozen=True)
+class Arriving:
+    """Shares of the light that are not in shadow, 1 = all."""
 
-    Args:
-        light: The weather.
-        colors: Reflectance, (N, 3).
-        normals: Unit normals, (N, 3).
-        sunlight: Share of the sun that arrives, (N,).
-        occlusion: Share of the sky that arrives, (N,).
-    """
-    facing = np.maximum(normals @ np.array(light.sun, np.float32), 0) * sunlight
-    sky = (np.float32(0.72) + np.float32(0.28) * normals[:, 1]) * occlusion
+    sun: Floats
+    """(N,)."""
+    sky: Floats
+    """(N,)."""
+
+
+def lit(light: Light, colors: Floats, normals: Floats, arriving: Arriving) -> Floats:
+    """Radiance of diffuse surfaces with reflectances and unit normals, each (N, 3)."""
+    facing = np.maximum(normals @ np.array(light.sun, np.float32), 0) * arriving.sun
+    sky = (np.float32(0.72) + np.float32(0.28) * normals[:, 1]) * arriving.sky
     sun_color = np.array(light.sun_color, np.float32)
     ambient = np.array(light.ambient, np.float32)
     return colors * (facing[:, None] * sun_color + sky[:, None] * ambient)
@@ -125,13 +125,13 @@ def _fill(image: NDArray[np.uint8], points: Floats, value: int) -> None:
     cv2.fillConvexPoly(image, hull, value, lineType=cv2.LINE_8, shift=4)
 
 
-def look_up(shadows: ShadowMap, x: Floats, z: Floats) -> tuple[Floats, Floats]:
-    """Share of the sun and of the sky that reaches ground points, each (N,) in 0..1."""
+def look_up(shadows: ShadowMap, x: Floats, z: Floats) -> Arriving:
+    """Light that reaches ground points."""
     column = ((x - np.float32(shadows.origin[0])) * np.float32(shadows.per_metre)).astype(np.int32)
     row = ((z - np.float32(shadows.origin[1])) * np.float32(shadows.per_metre)).astype(np.int32)
     rows, columns = shadows.sun.shape
     inside = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
     place = np.where(inside, row * columns + column, 0)
     scale = np.float32(1 / 255)
-    sun = np.where(inside, shadows.sun.ravel()[place] * scale, 1)
-    return sun.astype(np.float32), np.where(inside, shadows.sky.ravel()[place] * scale, 1)
+    sun = np.where(inside, shadows.sun.ravel()[place] * scale, np.float32(1))
+    return Arriving(sun, np.where(inside, shadows.sky.ravel()[place] * scale, np.float32(1)))

@@ -86,22 +86,39 @@ def _masonry_joints(rng: np.random.Generator) -> dict[str, float]:
         return {}
     if pattern == 1:
         size = float(rng.uniform(0.3, 0.6))
-        return {"joint_u": size, "joint_v": size / 2, "joint_width": 0.05, "stagger": 0.5,
-                "joint_strength": strength}
+        return {
+            "joint_u": size,
+            "joint_v": size / 2,
+            "joint_width": 0.05,
+            "stagger": 0.5,
+            "joint_strength": strength,
+        }
     if pattern == 2:
         size = float(rng.uniform(1.0, 2.5))
-        return {"joint_u": size, "joint_v": size * 0.8, "joint_width": 0.07,
-                "joint_strength": strength}
-    return {"joint_u": float(rng.uniform(0.18, 0.5)), "joint_width": 0.05,
-            "joint_strength": strength}
+        return {
+            "joint_u": size,
+            "joint_v": size * 0.8,
+            "joint_width": 0.07,
+            "joint_strength": strength,
+        }
+    return {
+        "joint_u": float(rng.uniform(0.18, 0.5)),
+        "joint_width": 0.05,
+        "joint_strength": strength,
+    }
 
 
 def facade(rng: np.random.Generator, height: float, blank: bool) -> Material:
     """A house front, with rows of windows unless blank."""
     color = masonry(rng)
     if blank:
-        return Material(color=color, accent=shade(rng, (0.12, 0.12, 0.12)), noise_amount=0.15,
-                        noise_scale=0.8, **_masonry_joints(rng))
+        return Material(
+            color=color,
+            accent=shade(rng, (0.12, 0.12, 0.12)),
+            noise_amount=0.15,
+            noise_scale=0.8,
+            **_masonry_joints(rng),
+        )
     storey = float(rng.uniform(2.8, 3.6))
     return Material(
         color=color,
@@ -121,17 +138,34 @@ def facade(rng: np.random.Generator, height: float, blank: bool) -> Material:
 
 def low_wall(rng: np.random.Generator) -> Material:
     """A free-standing wall."""
-    return Material(color=masonry(rng), accent=shade(rng, (0.12, 0.12, 0.12)), noise_amount=0.18,
-                    noise_scale=0.8, **_masonry_joints(rng))
+    return Material(
+        color=masonry(rng),
+        accent=shade(rng, (0.12, 0.12, 0.12)),
+        noise_amount=0.18,
+        noise_scale=0.8,
+        **_masonry_joints(rng),
+    )
 
 
 def boards(rng: np.random.Generator) -> Material:
     """A fence: upright boards, or bars before the dark green behind them."""
     if rng.random() < 0.5:
         color = shade(rng, (0.25, 0.17, 0.10), 0.35)
-        return Material(color=color, accent=(0.03, 0.03, 0.02), joint_u=float(rng.uniform(0.2, 0.5)),
-                        joint_width=0.07, joint_strength=0.85, noise_amount=0.2)
+        return Material(
+            color=color,
+            accent=(0.03, 0.03, 0.02),
+            joint_u=float(rng.uniform(0.2, 0.5)),
+            joint_width=0.07,
+            joint_strength=0.85,
+            noise_amount=0.2,
+        )
     bars = paint(rng)
-    return Material(color=shade(rng, (0.08, 0.10, 0.05), 0.3), accent=bars, noise_amount=0.35,
-                    joint_u=float(rng.uniform(0.35, 0.8)), joint_v=float(rng.uniform(0.6, 1.2)),
-                    joint_width=0.14, joint_strength=0.95)
+    return Material(
+        color=shade(rng, (0.08, 0.10, 0.05), 0.3),
+        accent=bars,
+        noise_amount=0.35,
+        joint_u=float(rng.uniform(0.35, 0.8)),
+        joint_v=float(rng.uniform(0.6, 1.2)),
+        joint_width=0.14,
+        joint_strength=0.95,
+    )

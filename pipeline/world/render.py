@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline.world.compose import World
 from pipeline.world.flow import FlowBuffer, backward_flow
 from pipeline.world.light import (
+    Arriving,
     ShadowMap,
     empty_shadows,
     lit,
@@ -20,11 +21,10 @@ from pipeline.world.light import (
     through_air,
     with_shadows,
 )
-from pipeline.world.noise import value_noise
 from pipeline.world.raycast import GROUND, SKY, Hits, cast
 from pipeline.world.scene import Floats
 from pipeline.world.street import ground_colors, ground_labels
-from pipeline.world.surface import Surface, locate, surface_colors
+from pipeline.world.surface import clumps, locate, surface_colors
 
 SKY_LABEL = 10
 DEPTH_LIMIT = 200.0
@@ -62,10 +62,11 @@ def render(world: World) -> Frames:
     for frame in range(frames):
         hits = cast(world.solids, camera, frame)
         current = with_shadows(shadows, world.solids, frame, moving, world.light)
-        radiance[frame], semseg[frame], normals = _shade_frame(world, frame, hits, current)
+        shaded = _shade_frame(world, frame, hits, current)
+        radiance[frame], semseg[frame] = shaded.radiance, shaded.labels
         centers = hits.depths[::2, ::2]
         depth[frame] = np.where(centers <= DEPTH_LIMIT, centers, 0)
-        after = FlowBuffer(hits.ids[::2, ::2], centers, hits.rays[:, ::2, ::2], normals)
+        after = FlowBuffer(hits.ids[::2, ::2], centers, hits.rays[:, ::2, ::2], shaded.normals)
         if before is not None:
             flow[frame] = backward_flow(world.solids, camera, frame, after, before)
         before = after
@@ -78,33 +79,46 @@ def _split_movers(world: World) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.flatnonzero(solids.casts_shadow & ~moves), np.flatnonzero(moves)
 
 
-def _shade_frame(
-    world: World, frame: int, hits: Hits, shadows: ShadowMap
-) -> tuple[Floats, NDArray[np.uint8], Floats]:
-    """Radiance (H, W, 3), classes (H, W) and world normals (H, W, 3) of a frame."""
-    ids = hits.ids
-    samples = np.empty((*ids.shape, 3), np.float32)
-    labels, normals = np.empty(0), np.empty(0)
-    for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        corner = (slice(row, None, 2), slice(column, None, 2))
-        if row == column == 0:
-            picked = np.ones(ids[corner].shape, np.bool_)
-        else:
-            # Inside a surface the neighbour's colour will do: only edges need their own.
-            picked = ids[corner] != ids[::2, ::2]
-            samples[corner] = samples[::2, ::2]
-        colors, classes, facing = _shade(
-            world,
-            frame,
-            ids[corner][picked],
-            hits.depths[corner][picked],
-            hits.rays[(slice(None), *corner)][:, picked].T,
-            shadows,
-        )
-        samples[corner][picked] = colors
-        if row == column == 0:
-            labels, normals = classes.reshape(picked.shape), facing.reshape(*picked.shape, 3)
-    return _tent(samples), labels, normals
+@dataclass(frozen=True)
+class _Shaded:
+    """What hits look like and are; leading sizes are those of the hits."""
+
+    radiance: Floats
+    """(..., 3)."""
+    labels: NDArray[np.uint8]
+    """(...)."""
+    normals: Floats
+    """(..., 3), world axes; 0 in the sky."""
+
+
+@dataclass(frozen=True)
+class _View:
+    """What shading one frame needs to know."""
+
+    world: World
+    frame: int
+    shadows: ShadowMap
+
+
+def _shade_frame(world: World, frame: int, hits: Hits, shadows: ShadowMap) -> _Shaded:
+    """Shade the pixel centres, and of the rays between them those that see another surface.
+
+    Inside a surface the colour of the pixel centre will do: detail finer than a pixel has faded.
+    """
+    view = _View(world, frame, shadows)
+    ids, rays = hits.ids, np.moveaxis(hits.rays, 0, -1)
+    even = (slice(None, None, 2), slice(None, None, 2))
+    shape = ids[even].shape
+    centers = _shade(view, ids[even].ravel(), hits.depths[even].ravel(), rays[even].reshape(-1, 3))
+    image = centers.radiance.reshape(*shape, 3)
+    samples = np.repeat(np.repeat(image, 2, axis=0), 2, axis=1)
+    other = ids != np.repeat(np.repeat(ids[even], 2, axis=0), 2, axis=1)
+    samples[other] = _shade(view, ids[other], hits.depths[other], rays[other]).radiance
+    return _Shaded(
+        radiance=_tent(samples),
+        labels=centers.labels.reshape(shape),
+        normals=centers.normals.reshape(*shape, 3),
+    )
 
 
 def _tent(samples: Floats) -> Floats:
@@ -118,70 +132,47 @@ def _tent(samples: Floats) -> Floats:
     return half * even + quarter * (odd + above)
 
 
-def _shade(
-    world: World,
-    frame: int,
-    ids: NDArray[np.int16],
-    depths: Floats,
-    rays: Floats,
-    shadows: ShadowMap,
-) -> tuple[Floats, NDArray[np.uint8], Floats]:
-    """Radiance (N, 3), class (N,) and world normal (N, 3) of hits."""
-    colors = np.empty((len(ids), 3), np.float32)
+def _shade(view: _View, ids: NDArray[np.int16], depths: Floats, rays: Floats) -> _Shaded:
+    """Shade N hits of any kind."""
+    radiance = np.empty((len(ids), 3), np.float32)
     labels = np.full(len(ids), SKY_LABEL, np.uint8)
     normals = np.zeros((len(ids), 3), np.float32)
-    sky, ground, solid = ids == SKY, ids == GROUND, ids >= 0
-    colors[sky] = sky_colors(world.light, rays[sky])
-    origin = world.camera.positions[frame]
-    for picked, shader in ((ground, _shade_ground), (solid, _shade_solids)):
-        if picked.any():
-            points = origin + depths[picked, None] * rays[picked]
-            shaded = shader(world, frame, ids[picked], points, depths[picked], shadows)
-            colors[picked], labels[picked], normals[picked] = shaded
-    return colors, labels, normals
+    sky = ids == SKY
+    radiance[sky] = sky_colors(view.world.light, rays[sky])
+    origin = view.world.camera.positions[view.frame]
+    for picked, shader in ((ids == GROUND, _shade_ground), (ids >= 0, _shade_solids)):
+        points = origin + depths[picked, None] * rays[picked]
+        shaded = shader(view, ids[picked], depths[picked], points)
+        radiance[picked] = through_air(view.world.light, shaded.radiance, depths[picked])
+        labels[picked], normals[picked] = shaded.labels, shaded.normals
+    return _Shaded(radiance, labels, normals)
 
 
-def _shade_ground(
-    world: World,
-    frame: int,
-    ids: NDArray[np.int16],
-    points: Floats,
-    depths: Floats,
-    shadows: ShadowMap,
-) -> tuple[Floats, NDArray[np.uint8], Floats]:
-    x, z = points[:, 0], points[:, 2]
-    labels = ground_labels(world.street, x, z)
-    colors = ground_colors(world.street, x, z, labels, depths, world.camera.focal)
-    sun, sky = look_up(shadows, x, z)
+def _shade_ground(view: _View, ids: NDArray[np.int16], depths: Floats, points: Floats) -> _Shaded:
+    street, x, z = view.world.street, points[:, 0], points[:, 2]
+    labels = ground_labels(street, x, z)
+    camera = view.world.camera
+    foot = depths / np.float32(camera.focal)
+    eye_height = camera.positions[view.frame, 1]
+    long_foot = foot * np.maximum(depths / eye_height, 1)
+    colors = ground_colors(street, x, z, labels, foot, long_foot)
+    arriving = look_up(view.shadows, x, z)
     normals = np.tile(np.array([0, 1, 0], np.float32), (len(ids), 1))
-    radiance = lit(world.light, colors, normals, sun, sky)
-    return through_air(world.light, radiance, depths), labels, normals
+    return _Shaded(lit(view.world.light, colors, normals, arriving), labels, normals)
 
 
-def _clumps(surface: Surface, foot: Floats) -> Floats:
-    """Light and dark masses of leaves, about -1.5..1.5; `foot` is the size of a pixel in metres."""
-    across = surface.local[:, 0] + np.float32(0.8) * surface.local[:, 2] + surface.ids
-    up = surface.local[:, 1] - np.float32(0.5) * surface.local[:, 2]
-    coarse = value_noise(across * 1.9, up * 1.9, foot * np.float32(1.9))
-    return coarse + np.float32(0.9) * value_noise(across * 6.1, up * 6.1, foot * np.float32(6.1))
-
-
-def _shade_solids(
-    world: World,
-    frame: int,
-    ids: NDArray[np.int16],
-    points: Floats,
-    depths: Floats,
-    shadows: ShadowMap,
-) -> tuple[Floats, NDArray[np.uint8], Floats]:
-    solids = world.solids
-    surface = locate(solids, frame, ids, points)
-    colors = surface_colors(solids, surface, depths, world.camera.focal)
+def _shade_solids(view: _View, ids: NDArray[np.int16], depths: Floats, points: Floats) -> _Shaded:
+    solids = view.world.solids
+    foot = depths / np.float32(view.world.camera.focal)
+    surface = locate(solids, view.frame, ids, points)
+    colors = surface_colors(solids, surface, foot)
     near_ground = np.clip(points[:, 1] * np.float32(0.7), 0, 1)
     occlusion = np.float32(0.6) + np.float32(0.4) * near_ground
     leafy = solids.materials["leafy"][ids]
-    clump = _clumps(surface, depths / np.float32(world.camera.focal))
-    occlusion = occlusion * (1 + leafy * 0.55 * clump)
-    sunlight = np.clip(1 + leafy * (0.9 * clump - 0.25), 0, 1.6)
-    radiance = lit(world.light, colors, surface.normals, sunlight, occlusion)
-    return through_air(world.light, radiance, depths), solids.labels[ids], surface.normals
+    clump = clumps(surface, foot)
+    arriving = Arriving(
+        sun=np.clip(1 + leafy * (np.float32(0.9) * clump - np.float32(0.25)), 0, 1.6),
+        sky=occlusion * (1 + leafy * np.float32(0.55) * clump),
+    )
+    radiance = lit(view.world.light, colors, surface.normals, arriving)
+    return _Shaded(radiance, solids.labels[ids], surface.normals)

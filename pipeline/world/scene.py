@@ -5,11 +5,13 @@ World axes: x right, y up, z along the street, in metres. T frames, P primitives
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
+"""float32 in images and rays, float64 where a world is laid out."""
 Color = tuple[float, float, float]
 
 
@@ -63,26 +65,62 @@ class Material:
 
 
 @dataclass(frozen=True)
-class Primitive:
-    """One convex solid.
+class Shape:
+    """A convex form, in metres.
 
-    A box stands on its centre point, narrowing by `taper` metres per metre of height; a cylinder
-    stands on it too; an ellipsoid is centred on it.
+    A box and a cylinder stand on their centre point, an ellipsoid surrounds it.
     """
 
     kind: Kind
-    label: int
     size: tuple[float, float, float]
-    """Half width, height, half length; an ellipsoid has three half axes; a cylinder radius first."""
+    """Half width, height, half length; of a cylinder the radius comes first, of an ellipsoid all
+    three are half axes."""
+    taper: tuple[float, float] = (0.0, 0.0)
+    """How much a box narrows per metre of height, on each side: in width and in length."""
+    fray: float = 0.0
+    """Share of the rim of an ellipsoid that is torn into tufts, 0..1."""
+
+
+@dataclass(frozen=True)
+class Skin:
+    """What a primitive is and how it looks."""
+
+    label: int
+    """Cityscapes train id."""
+    material: Material
+    casts_shadow: bool = True
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """One convex solid and where it is in every frame."""
+
+    shape: Shape
+    skin: Skin
     centers: Floats
     """(T, 3)."""
     yaws: Floats
-    """(T,), turn about the y axis; 0 looks along +z."""
-    material: Material
-    taper: tuple[float, float] = (0.0, 0.0)
-    fray: float = 0.0
-    """Share of the rim of an ellipsoid that is torn into tufts, 0..1."""
-    casts_shadow: bool = True
+    """(T,), turn about the y axis in radians; 0 looks along +z."""
+
+
+def box(
+    half_width: float,
+    height: float,
+    half_length: float,
+    taper: tuple[float, float] = (0.0, 0.0),
+) -> Shape:
+    """A box that stands on its centre point."""
+    return Shape(Kind.BOX, (half_width, height, half_length), taper)
+
+
+def tube(radius: float, height: float) -> Shape:
+    """An upright cylinder that stands on its centre point."""
+    return Shape(Kind.CYLINDER, (radius, height, radius))
+
+
+def ball(half_width: float, half_height: float, half_length: float, fray: float = 0.0) -> Shape:
+    """An ellipsoid around its centre point."""
+    return Shape(Kind.ELLIPSOID, (half_width, half_height, half_length), fray=fray)
 
 
 @dataclass(frozen=True)
@@ -109,17 +147,17 @@ class Solids:
 def pack(primitives: list[Primitive]) -> Solids:
     """Turn a list of primitives into arrays."""
     materials = {
-        field.name: np.array([getattr(p.material, field.name) for p in primitives], np.float32)
+        field.name: np.array([getattr(p.skin.material, field.name) for p in primitives], np.float32)
         for field in fields(Material)
     }
     return Solids(
-        kinds=np.array([p.kind for p in primitives], np.int8),
-        labels=np.array([p.label for p in primitives], np.uint8),
-        sizes=np.array([p.size for p in primitives], np.float32),
-        tapers=np.array([p.taper for p in primitives], np.float32),
-        frays=np.array([p.fray for p in primitives], np.float32),
+        kinds=np.array([p.shape.kind for p in primitives], np.int8),
+        labels=np.array([p.skin.label for p in primitives], np.uint8),
+        sizes=np.array([p.shape.size for p in primitives], np.float32),
+        tapers=np.array([p.shape.taper for p in primitives], np.float32),
+        frays=np.array([p.shape.fray for p in primitives], np.float32),
         centers=np.stack([p.centers for p in primitives], axis=1).astype(np.float32),
         yaws=np.stack([p.yaws for p in primitives], axis=1).astype(np.float32),
         materials=materials,
-        casts_shadow=np.array([p.casts_shadow for p in primitives], np.bool_),
+        casts_shadow=np.array([p.skin.casts_shadow for p in primitives], np.bool_),
     )

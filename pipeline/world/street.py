@@ -12,6 +12,8 @@ from pipeline.world.noise import value_noise
 from pipeline.world.scene import Color, Floats
 
 ROAD, SIDEWALK, TERRAIN = 0, 1, 9
+FAR_AWAY = 1e4
+"""A z for things that are not there."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,15 @@ class Street:
     phase: float
     half_width: float
     """From the middle to the kerb."""
+    has_parking: bool
+    """Whether there is room for a row of parked cars at each kerb."""
     left: Bands
     right: Bands
     crossing_z: float
-    """Middle of a side road that crosses; far away for none."""
+    """Middle of a side road that crosses; FAR_AWAY for none."""
     crossing_half: float
     zebra_z: float
-    """Middle of a zebra crossing; far away for none."""
+    """Middle of a zebra crossing; FAR_AWAY for none."""
     lane_lines: tuple[float, ...]
     """Dashed lines at these s."""
     dash: float
@@ -54,12 +58,17 @@ class Street:
     """Size of pavement slabs; 0 for none."""
     patchiness: float
 
-    def center(self, z: Floats) -> Floats:
+    @property
+    def has_crossing(self) -> bool:
+        """Whether a side road crosses."""
+        return self.crossing_z < FAR_AWAY
+
+    def center(self, z: Floats | float) -> Floats:
         """X of the middle of the road; 0 at z = 0."""
         turn = 2 * np.pi / self.wavelength
         return self.amplitude * (np.sin(turn * z + self.phase) - np.sin(self.phase))
 
-    def slope(self, z: Floats) -> Floats:
+    def slope(self, z: Floats | float) -> Floats:
         """Change of x per metre of z."""
         turn = 2 * np.pi / self.wavelength
         return self.amplitude * turn * np.cos(turn * z + self.phase)
@@ -85,11 +94,24 @@ def _strip(bands: Bands, distance: Floats) -> NDArray[np.uint8]:
 
 
 def ground_colors(
-    street: Street, x: Floats, z: Floats, labels: NDArray[np.uint8], depth: Floats, focal: float
+    street: Street,
+    x: Floats,
+    z: Floats,
+    labels: NDArray[np.uint8],
+    foot: Floats,
+    long_foot: Floats,
 ) -> Floats:
-    """Linear reflectance of each ground point, (N, 3); fine detail fades with distance."""
+    """Linear reflectance of ground points, (N, 3).
+
+    Args:
+        street: The street.
+        x: World x, (N,).
+        z: World z, (N,).
+        labels: Class of each point, (N,).
+        foot: Width of a pixel on the ground in metres, (N,): finer detail fades.
+        long_foot: Length of a pixel on the ground, many times its width, (N,).
+    """
     s = street.lateral(x, z)
-    foot = depth / np.float32(focal)
     palette = np.zeros((256, 3), np.float32)
     palette[ROAD], palette[SIDEWALK], palette[TERRAIN] = (
         street.asphalt,
@@ -97,8 +119,6 @@ def ground_colors(
         street.grass,
     )
     colors = palette[labels]
-    # A pixel on the ground is many times longer than wide: noise fades by the longer side.
-    long_foot = foot * np.maximum(depth / 1.5, 1)
     rough = 0.16 * value_noise(x * 2.3, z * 2.3, 2.3 * long_foot)
     rough += 0.14 * value_noise(x * 9.1, z * 9.1, 9.1 * long_foot)
     patches = value_noise(x * 0.22 + 31, z * 0.11, 0.2 * long_foot) * street.patchiness

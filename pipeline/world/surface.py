@@ -37,7 +37,8 @@ def locate(solids: Solids, frame: int, ids: NDArray[np.int16], points: Floats) -
     z = offset[:, 0] * sin + offset[:, 2] * cos
     y = offset[:, 1]
     size, taper, kind = solids.sizes[ids], solids.tapers[ids], solids.kinds[ids]
-    normals, u, ends = _box_faces(x, y, z, size, taper)
+    faces = _box_faces(x, y, z, size, taper)
+    normals, u, ends = faces.normals, faces.u, faces.ends
     ball = kind == Kind.ELLIPSOID
     if ball.any():
         local = np.stack([x, y, z], -1)[ball] / size[ball] ** 2
@@ -60,10 +61,17 @@ def locate(solids: Solids, frame: int, ids: NDArray[np.int16], points: Floats) -
     return Surface(ids=ids, local=np.stack([x, y, z], -1), normals=world, u=u, ends=ends)
 
 
-def _box_faces(
-    x: Floats, y: Floats, z: Floats, size: Floats, taper: Floats
-) -> tuple[Floats, Floats, NDArray[np.int8]]:
-    """Normals, level coordinate and end flag, taking every point for one of a box."""
+@dataclass(frozen=True)
+class _Faces:
+    """As in `Surface`, but normals in the primitive's axes."""
+
+    normals: Floats
+    u: Floats
+    ends: NDArray[np.int8]
+
+
+def _box_faces(x: Floats, y: Floats, z: Floats, size: Floats, taper: Floats) -> _Faces:
+    """Faces of boxes, taking every point for one of a box."""
     side = np.abs(x) - size[:, 0] + taper[:, 0] * y
     end = np.abs(z) - size[:, 2] + taper[:, 1] * y
     lid = np.abs(y - size[:, 1] / 2) - size[:, 1] / 2
@@ -78,14 +86,19 @@ def _box_faces(
     normals[:, 1] = np.where(is_lid, np.sign(y - size[:, 1] / 2), slanted)
     u = np.where(is_side, z + size[:, 2], x + size[:, 0])
     ends = np.where(is_end, np.sign(z), 0).astype(np.int8)
-    return normals, u, ends
+    return _Faces(normals, u, ends)
 
 
-def surface_colors(solids: Solids, surface: Surface, depth: Floats, focal: float) -> Floats:
-    """Linear reflectance of each hit, (N, 3); detail finer than a pixel fades."""
+def surface_colors(solids: Solids, surface: Surface, foot: Floats) -> Floats:
+    """Linear reflectance of each hit, (N, 3).
+
+    Args:
+        solids: All primitives.
+        surface: The hits.
+        foot: Size of a pixel at each hit in metres, (N,): finer detail fades.
+    """
     ids, u, v = surface.ids, surface.u, surface.local[:, 1]
     look = {name: values[ids] for name, values in solids.materials.items()}
-    foot = depth / np.float32(focal)
     salt = ids.astype(np.float32) * np.float32(17.3)
     scale = look["noise_scale"]
     rough = value_noise(u * scale + salt, v * scale, foot * scale)
@@ -97,6 +110,16 @@ def surface_colors(solids: Solids, surface: Surface, depth: Floats, focal: float
     pane, glass = _panes(look, u, v, foot, salt=salt, end_width=_end_width(solids, surface))
     colors += pane[:, None] * (look["accent"] * glass[:, None] - colors)
     return _lamps(colors, solids, surface, look["lights"])
+
+
+def clumps(surface: Surface, foot: Floats) -> Floats:
+    """Light and dark masses of leaves, about -1.5..1.5; `foot` is the size of a pixel in metres."""
+    across = surface.local[:, 0] + np.float32(0.8) * surface.local[:, 2] + surface.ids
+    up = surface.local[:, 1] - np.float32(0.5) * surface.local[:, 2]
+    coarse = value_noise(across * np.float32(1.9), up * np.float32(1.9), foot * np.float32(1.9))
+    return coarse + np.float32(0.9) * value_noise(
+        across * np.float32(6.1), up * np.float32(6.1), foot * np.float32(6.1)
+    )
 
 
 def _joints(look: dict[str, Floats], u: Floats, v: Floats, foot: Floats) -> Floats:
