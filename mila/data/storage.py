@@ -10,6 +10,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -177,9 +178,12 @@ class S3Storage:
                 if _status(error) == 416:  # begins at or after the end of the object
                     return bytes(got)
                 raise
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 for piece in iter(lambda: body.read(_READ_PIECE), b""):
                     got.extend(piece)
+            # The client library may end a body that was cut short as if it were whole.
+            if len(got) < first - offset + answer["ContentLength"]:
+                raise ConnectionError("the connection was closed in the middle of an answer")
             return bytes(got)
 
         return self._retry(f"read {name}", attempt, progress=lambda: len(got))
