@@ -84,19 +84,23 @@ class NullRun:
 def points_of(record: Record) -> dict[str, list[tuple[int, float]]]:
     """Metric -> (step, value) of a record; steps count updates over all stages.
 
-    What every update gave becomes `train/...` at its own update; results of the report as a whole,
-    such as `val/...`, keep their name and stand at the report's update.
+    Names begin with the stage, because stages train different networks: what every update gave is
+    `joint/train/loss` and stands at its own update; results of the report as a whole, such as
+    `joint/val/semseg/mean_iou`, stand at the report's update.
     """
     report = record.report
+    stage = report["stage"]
     last = int(report["total_update"])
     series = report.get("series", {})
     points = {
-        f"train/{name}": [(last - len(values) + 1 + i, float(v)) for i, v in enumerate(values)]
+        f"{stage}/train/{name}": [
+            (last - len(values) + 1 + i, float(v)) for i, v in enumerate(values)
+        ]
         for name, values in series.items()
     }
     for name, value in report.get("metrics", {}).items():
         if name not in series:
-            points[name] = [(last, float(value))]
+            points[f"{stage}/{name}"] = [(last, float(value))]
     for name in ("clips_per_second", "wait_share"):
         if name in report:
             points[f"speed/{name}"] = [(last, float(report[name]))]

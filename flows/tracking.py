@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +26,12 @@ from mila.config import TrackingSettings
 from mila.identity import ROOT
 
 _LOG = logging.getLogger(__name__)
-_CALLS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "15", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 _POINTS = 1000  # MLflow's limit for one batch
 _START_S = 90.0  # a new sqlite file takes 6 to 20 s to set up
 _SENT = "journal"
@@ -137,10 +143,9 @@ class MlflowRun:
         """Keep and register an exported model; its alias is `candidate`."""
 
         def call() -> None:
-            version = _log_model(self.uri, self.run_id, exported, example, self._registered_model)
-            if version:
-                client = _client(self.uri)
-                client.set_registered_model_alias(self._registered_model, "candidate", version)
+            uri = _log_model(self.uri, self.run_id, exported, example)
+            if self._registered_model:
+                _register(_client(self.uri), self._registered_model, uri, self.run_id)
 
         self._try("register the model", call)
 
@@ -221,8 +226,8 @@ def _experiment(client: Any, uri: str, name: str) -> str:
     return str(known.experiment_id)
 
 
-def _log_model(uri: str, run_id: str, exported: Path, example: Pixels, registered: str) -> str:
-    """Log a model that answers clips; the registered version, empty if it is not registered."""
+def _log_model(uri: str, run_id: str, exported: Path, example: Pixels) -> str:
+    """Keep a model that answers clips as artifact of the run; where it is then."""
     import mlflow
     from mlflow.models import infer_signature
     from mlflow.pyfunc.model import PythonModel
@@ -233,18 +238,19 @@ def _log_model(uri: str, run_id: str, exported: Path, example: Pixels, registere
     class ClipModel(PythonModel):
         """Frames (T, H, W, 3) in, one array per task out."""
 
-        def load_context(self, context: Any) -> None:
+        def load_context(self, context):  # type: ignore[no-untyped-def]
             """Read the exported folder."""
             self.model = load_exported(context.artifacts["exported"])
 
-        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
-            """Answer consecutive frames."""
+        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+            """Answer consecutive frames. No type hints: MLflow would read them as a schema."""
             interval = int((params or {}).get("keyframe_interval", 5))
             return answer_clip(self.model, np.asarray(model_input), interval)
 
     answer = answer_clip(load_exported(exported), example, 5)
     mlflow.set_tracking_uri(uri)
-    with mlflow.start_run(run_id=run_id):
+    with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         logged = mlflow.pyfunc.log_model(
             name="model",
             python_model=ClipModel(),
@@ -253,17 +259,32 @@ def _log_model(uri: str, run_id: str, exported: Path, example: Pixels, registere
             signature=infer_signature(example, answer, params={"keyframe_interval": 5}),
             input_example=(example, {"keyframe_interval": 5}),
             pip_requirements=[f"{name}=={_release(name)}" for name in _MODEL_NEEDS],
-            registered_model_name=registered or None,
         )
-    return str(logged.registered_model_version or "")
+    return str(logged.model_uri)
+
+
+def _register(client: Any, name: str, source: str, run_id: str) -> None:
+    """Make a new version of a registered model; its alias is `candidate`."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    made = client.create_model_version(
+        name, source, run_id=run_id, model_id=source.rpartition("/")[2]
+    )
+    client.set_registered_model_alias(name, "candidate", made.version)
 
 
 def _client(uri: str) -> Any:
     """A client; MLflow keeps the connections themselves."""
-    for name, value in _CALLS.items():
+    for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
     return MlflowClient(uri)
 
 

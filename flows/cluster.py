@@ -1,0 +1,174 @@
+"""Ray for a run: a local one, or the cluster that RAY_ADDRESS names; clear words without one.
+
+A cluster that happens to run on this machine is joined only if RAY_ADDRESS says so (`auto` = the
+one that runs here); `ray job submit` sets it. Otherwise Ray starts here and ends with the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.time_limit import within
+from flows.working_dir import check_size
+from mila.config import ClusterSettings
+from mila.identity import ROOT
+
+ENVIRONMENT = {
+    "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+    "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MPLBACKEND": "Agg",
+}
+"""Set in this process and in every worker, where nothing else is set."""
+
+_CONNECT_S = 60.0
+_WAIT_VARIABLE = "MILA_WAIT_FOR_NODES_S"
+_OBJECT_STORE_BYTES = 200_000_000
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a run takes from the cluster."""
+
+    cpus: float
+    gpus: float
+
+    @classmethod
+    def of_training(cls, cluster: ClusterSettings) -> Needs:
+        """The smallest number of workers it may run with."""
+        workers = cluster.min_workers or cluster.num_workers
+        return cls(workers * cluster.cpus_per_worker, float(workers if cluster.use_gpu else 0))
+
+
+def set_environment() -> None:
+    """Give this process the variables that its children and workers need."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+@contextlib.contextmanager
+def ray_cluster(needs: Needs) -> Iterator[None]:
+    """Have Ray for a block.
+
+    Raises:
+        ValueError: If no cluster answers, it refuses us, or it is too small.
+    """
+    set_environment()
+    import ray
+
+    address = os.environ.get("RAY_ADDRESS", "")
+    if address:
+        _join(address)
+    else:
+        _start(needs)
+    try:
+        _check_resources(needs, patience_s=_patience(address))
+        yield
+    finally:
+        ray.shutdown()
+
+
+def base_folder() -> Path:
+    """The folder that relative paths of data and results mean.
+
+    MILA_HOME if set; else the working folder. A job that Ray unpacked into a temporary folder means
+    the folder where the cluster was started: results must outlive the job.
+    """
+    if home := os.environ.get("MILA_HOME"):
+        return Path(home)
+    here, started = Path.cwd(), os.environ.get("PWD", "")
+    if "runtime_resources" in here.parts and Path(started).is_dir():
+        return Path(started)
+    return here
+
+
+def absolute(path: str, base: Path) -> str:
+    """A path that means the same everywhere; URLs stay."""
+    return path if "://" in path else str((base / path).absolute())
+
+
+def _start(needs: Needs) -> None:
+    import ray
+
+    have = os.cpu_count() or 1
+    if needs.cpus > have:
+        raise ValueError(_too_small("this machine", "CPUs", needs.cpus, have))
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        logging_level="WARNING",
+        log_to_driver=False,
+    )
+
+
+def _join(address: str) -> None:
+    import ray
+
+    if address.startswith(("http://", "https://")):
+        raise ValueError(
+            f"RAY_ADDRESS={address} is a job server; use: ray job submit -- python flows/train.py"
+        )
+    options: dict[str, Any] = {"logging_level": "WARNING", "log_to_driver": False}
+    options["runtime_env"] = _runtime_environment()
+    try:
+        within(_CONNECT_S, lambda: ray.init(address=address, **options))
+    except (OSError, RuntimeError) as error:
+        reason = str(error).strip().split("\n")[0][:300] or type(error).__name__
+        raise ValueError(
+            f"no Ray cluster to be had at RAY_ADDRESS={address}: {reason}; start one with `ray "
+            "start --head`, or unset RAY_ADDRESS to use this machine alone"
+        ) from None
+
+
+def _runtime_environment() -> dict[str, Any]:
+    """Sources and variables for workers on other nodes; secrets stay out, nodes have their own.
+
+    What the job brings already is left alone: Ray refuses to be told twice.
+    """
+    job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") or "{}").get("runtime_env", {})
+    known = job.get("env_vars", {})
+    environment: dict[str, Any] = {
+        "env_vars": {name: os.environ[name] for name in ENVIRONMENT if name not in known}
+    }
+    if "working_dir" not in job:
+        check_size(ROOT)
+        environment["working_dir"] = str(ROOT)
+    return environment
+
+
+def _check_resources(needs: Needs, *, patience_s: float) -> None:
+    """Wait for nodes that are on their way, then refuse what can never be scheduled."""
+    import ray
+
+    deadline = time.monotonic() + patience_s
+    while True:
+        have = ray.cluster_resources()
+        rows = (("CPUs", needs.cpus, have.get("CPU", 0)), ("GPUs", needs.gpus, have.get("GPU", 0)))
+        missing = [row for row in rows if row[1] > row[2]]
+        if not missing:
+            return
+        if time.monotonic() >= deadline:
+            raise ValueError(_too_small("the Ray cluster", *missing[0]))
+        time.sleep(1.0)
+
+
+def _patience(address: str) -> float:
+    """Seconds to wait for nodes of a cluster that starts them on demand."""
+    return float(os.environ.get(_WAIT_VARIABLE, "0")) if address else 0.0
+
+
+def _too_small(where: str, what: str, needed: float, have: float) -> str:
+    return (
+        f"{needed:g} {what} are needed, {where} has {have:g}; change cluster.num_workers, "
+        "cluster.cpus_per_worker or cluster.use_gpu"
+    )

@@ -1,0 +1,132 @@
+"""What a run keeps under its name: identity, journal, checkpoints; with Ray and without it.
+
+The journal alone says what is committed. A plain process and Ray workers read and write the same
+folder, so a run begun by one can be gone on with by the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from flows.checkpoints import Checkpoints, new_checkpoint_name
+from flows.journal import Journal, Record
+from mila.data.storage import Storage, open_storage
+from mila.identity import Identity, difference
+from mila.training.context import Checkpointable, Report
+
+_LOG = logging.getLogger(__name__)
+_IDENTITY = "identity.json"
+
+
+class RunStorage:
+    """The storage of one run; may be pickled."""
+
+    def __init__(self, url: str) -> None:
+        """Look at a folder or s3:// prefix; nothing is read yet."""
+        self.url = url
+        self.storage: Storage = open_storage(url)
+        self.journal = Journal(self.storage)
+        self.checkpoints = Checkpoints(self.storage)
+
+    def bind(self, identity: Identity, *, accept_sources: bool = False) -> Identity:
+        """Tie the run to an identity, once and for all.
+
+        Args:
+            identity: Of the settings, inputs and sources at hand.
+            accept_sources: Go on although the sources changed since the run began.
+
+        Returns:
+            The identity the run is tied to.
+
+        Raises:
+            ValueError: If the run began with another one; says what differs.
+        """
+        self.storage.put_if_absent(_IDENTITY, identity.to_json().encode())
+        bound = Identity.from_json(self.storage.read(_IDENTITY))
+        now = replace(identity, sources=bound.sources) if accept_sources else identity
+        if changes := difference(bound, now):
+            raise ValueError(_refusal(self.url, changes))
+        return bound
+
+    def finished(self) -> bool:
+        """Whether the last report of the run is committed."""
+        last = self.journal.last()
+        return last is not None and bool(last.report["last"])
+
+    def restore(self, state: Checkpointable) -> Record | None:
+        """Load the newest committed checkpoint into a state; None if there is none."""
+        last = self.journal.last()
+        if last is not None:
+            with tempfile.TemporaryDirectory(prefix="mila-") as folder:
+                self.checkpoints.load(last.checkpoint, Path(folder))
+                state.load(Path(folder))
+        return last
+
+    def keep_newest(self, number: int) -> None:
+        """Delete all checkpoints but the newest committed ones, remains of broken uploads too."""
+        length = self.journal.length()
+        newest = range(max(1, length - number + 1), length + 1)
+        self.checkpoints.prune({self.journal.read(n).checkpoint for n in newest})
+
+
+class Keeper:
+    """Stores the state with each report; trouble with the storage warns before it stops the run."""
+
+    def __init__(self, run: RunStorage, *, tolerate: int) -> None:
+        """Begin.
+
+        Args:
+            run: Where checkpoints go.
+            tolerate: Failed checkpoints in a row with which training goes on.
+        """
+        self._run = run
+        self._tolerate = tolerate
+        self._waiting: list[Report] = []
+
+    def store(self, report: Report, state: Checkpointable) -> tuple[Report, str] | None:
+        """Write a checkpoint.
+
+        Returns:
+            The report, with what earlier failed ones had to say, and the checkpoint's name; None if
+            the storage failed and training may go on. The run's last checkpoint has to succeed.
+
+        Raises:
+            OSError: If too many failed in a row.
+        """
+        self._waiting.append(report)
+        name = new_checkpoint_name(report.total_update)
+        try:
+            with tempfile.TemporaryDirectory(prefix="mila-") as folder:
+                state.save(Path(folder))
+                self._run.checkpoints.save(Path(folder), name)
+        except OSError as error:  # StorageError is one, a full disk another
+            failed = len(self._waiting)
+            if report.last or failed > self._tolerate:
+                raise
+            _LOG.warning("checkpoint %s failed (%d in a row), going on: %s", name, failed, error)
+            return None
+        whole = _joined(self._waiting)
+        self._waiting = []
+        return whole, name
+
+
+def _joined(reports: Iterable[Report]) -> Report:
+    """The last report, with the series of all."""
+    *earlier, last = reports
+    series = {name: list(values) for name, values in last.series.items()}
+    for report in reversed(earlier):
+        for name, values in report.series.items():
+            series[name] = [*values, *series.get(name, [])]
+    return Report(**{**asdict(last), "series": series})
+
+
+def _refusal(url: str, changes: list[str]) -> str:
+    shown = changes[:20] + ([f"and {len(changes) - 20} more"] if len(changes) > 20 else [])
+    return (
+        f"run {url} was begun with another identity; give it another name=, or undo this:\n  "
+        + "\n  ".join(shown)
+    )
