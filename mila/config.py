@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-_SAME = {"same_result": True}
+_SAME: dict[str, Any] = {"same_result": True}
 
 
 class Settings(BaseModel):

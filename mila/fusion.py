@@ -40,6 +40,7 @@ class Fusion(nn.Module):
         self.last = nn.Conv2d(settings.width, channels, 1)
         if settings.kind == "residual":
             nn.init.zeros_(self.last.weight)
+            assert self.last.bias is not None
             nn.init.zeros_(self.last.bias)
 
     def forward(
@@ -58,7 +59,7 @@ class Fusion(nn.Module):
         """
         if self.kind == "propagated":
             return propagated
-        size = propagated.shape[-2:]
+        size = (propagated.shape[-2], propagated.shape[-1])
         parts = [propagated, current.high.to(propagated.dtype)]
         if self.use_low:
             low = current.low

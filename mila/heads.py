@@ -91,3 +91,20 @@ class Head(nn.Module):
     def forward(self, features: Tensor, size: tuple[int, int]) -> Tensor:
         """Features (B, C, h, w) -> prediction of size (H, W)."""
         return self.finish(self.scores(features), size)
+
+
+class Heads(nn.ModuleDict):
+    """One head per task, in the order of the tasks."""
+
+    def __init__(self, settings: ModelSettings, *, squeeze: bool = True) -> None:
+        super().__init__({t: Head(t, settings, squeeze=squeeze) for t in settings.tasks})
+
+    def of(self, task: str) -> Head:
+        """The head of one task."""
+        head = self[task]
+        assert isinstance(head, Head)
+        return head
+
+    def rows(self) -> list[tuple[str, Head]]:
+        """Task and head, in order."""
+        return [(task, self.of(task)) for task in self]

@@ -98,7 +98,8 @@ class TaskLoss(nn.Module):
         if task not in self.log_variance:
             return weighted
         s = self.log_variance[task]
-        return weighted * torch.exp(-s) + 0.5 * s
+        learned: Tensor = weighted * torch.exp(-s) + 0.5 * s
+        return learned
 
 
 def soft_loss(predictions: Predictions, targets: Predictions) -> Tensor:
@@ -127,7 +128,7 @@ def feature_l1(a: Tensor, b: Tensor) -> Tensor:
 
 
 def discriminator_loss(net: Discriminator, slow: Tensor, fast: Tensor) -> tuple[Tensor, Tensor]:
-    """Binary cross-entropy with slow = 1, fast = 0, and the share of right decisions (0.5 = aligned).
+    """Binary cross-entropy with slow = 1, fast = 0, and the share decided right (0.5 = aligned).
 
     Args:
         net: The discriminator.
@@ -144,7 +145,7 @@ def discriminator_loss(net: Discriminator, slow: Tensor, fast: Tensor) -> tuple[
 def reversal_loss(
     net: Discriminator, slow: Tensor, fast: Tensor, *, beta: float
 ) -> tuple[Tensor, Tensor]:
-    """One loss for both players: the discriminator minimises it, the encoders get -beta times it."""
+    """One loss for both: the discriminator minimises it, the encoders get -beta times it."""
     return discriminator_loss(
         net, reverse_gradient(unit_rms(slow), beta), reverse_gradient(unit_rms(fast), beta)
     )

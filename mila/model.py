@@ -6,8 +6,8 @@ columns. Source: MILA (arXiv:2002.07362); the form of fusion and heads is our ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from mila.clip import Predictions
 from mila.config import ModelSettings
 from mila.encoders import Features, build_encoder, normalise
 from mila.fusion import Fusion
-from mila.heads import Head
+from mila.heads import Heads
 from mila.propagation import (
     FeatureSizes,
     FrameFeatures,
@@ -24,6 +24,7 @@ from mila.propagation import (
     PropagationMemory,
     build_propagation,
 )
+from mila.propagation.ila import InterFrameLocalAttention
 from mila.tasks import LABEL_SETS, TASKS
 
 
@@ -73,11 +74,11 @@ class PerFrame(nn.Module):
             channels=settings.channels,
             feature_stride=settings.feature_stride,
         )
-        self.heads = nn.ModuleDict({task: Head(task, settings) for task in settings.tasks})
+        self.heads = Heads(settings)
 
     def read(self, features: Tensor, size: tuple[int, int]) -> Predictions:
         """Features (B, C, h, w) -> predictions of size (H, W)."""
-        return {task: head(features, size) for task, head in self.heads.items()}
+        return {task: head(features, size) for task, head in self.heads.rows()}
 
     def forward(self, image: Tensor) -> Predictions:
         """Images (B, 3, H, W), uint8 RGB -> predictions."""
@@ -121,9 +122,7 @@ class Mila(nn.Module):
             )
             for _ in range(maps)
         )
-        self.heads = nn.ModuleDict(
-            {task: Head(task, settings, squeeze=not self.task_specific) for task in self.tasks}
-        )
+        self.heads = Heads(settings, squeeze=not self.task_specific)
 
     def step(
         self,
@@ -169,8 +168,20 @@ class Mila(nn.Module):
     def copied_predictions(self, memory: Memory, size: tuple[int, int]) -> Predictions:
         """The keyframe's features unchanged, read by the slow heads: no attention, no fusion."""
         squeezed = self.task_specific
-        pairs = zip(self.slow.heads.items(), memory.key, strict=True)
+        pairs = zip(self.slow.heads.rows(), memory.key, strict=True)
         return {t: h.finish(h.scores(m, squeezed=squeezed), size) for (t, h), m in pairs}
+
+    def attention_weights(
+        self, image: Tensor, memory: Memory, points: Sequence[tuple[int, int]]
+    ) -> Tensor:
+        """Where feature positions (row, column) of a frame look on its keyframe, (P, h, w).
+
+        Memory is that of the frame before; without local attention it is a ValueError.
+        """
+        if not isinstance(self.propagation, InterFrameLocalAttention):
+            raise ValueError(f"{self.settings.propagation.kind} has no local attention to draw")
+        _, current = self._fast_both(normalise(image))
+        return self.propagation.weights_at(memory.propagation, current, points)
 
     def joint(
         self, images: Tensor, frames: Tensor, *, train_slow: bool, flow: Tensor | None = None
@@ -209,9 +220,9 @@ class Mila(nn.Module):
     def start_joint(self) -> None:
         """Begin the joint stage: the fast path is a copy of the fast network, with slow heads."""
         self.fast.load_state_dict(self.fast_alone.encoder.state_dict())
-        for task, head in self.heads.items():
+        for task, head in self.heads.rows():
             wanted = head.state_dict().keys()
-            source = self.slow.heads[task].state_dict()
+            source = self.slow.heads.of(task).state_dict()
             head.load_state_dict({k: v for k, v in source.items() if k in wanted})
 
     def _keyframe(self, image: Tensor) -> tuple[Predictions, Memory]:
@@ -238,8 +249,8 @@ class Mila(nn.Module):
         low = self.fast(image).low if self.propagation.needs_low else None
         scores = None
         if self.propagation.needs_scores:
-            pairs = zip(self.slow.heads.values(), maps, strict=True)
-            scores = tuple(head.scores(m, squeezed=self.task_specific) for head, m in pairs)
+            pairs = zip(self.slow.heads.rows(), maps, strict=True)
+            scores = tuple(head.scores(m, squeezed=self.task_specific) for (_, head), m in pairs)
         return self.propagation.start(FrameFeatures(image, maps, low, scores))
 
     def _fast_both(
@@ -249,14 +260,15 @@ class Mila(nn.Module):
         maps = self._maps(features.high)
         scores = None
         if self.propagation.needs_scores:
-            scores = tuple(h.scores(m) for h, m in zip(self.heads.values(), maps, strict=True))
+            pairs = zip(self.heads.rows(), maps, strict=True)
+            scores = tuple(head.scores(m) for (_, head), m in pairs)
         return features, FrameFeatures(image, maps, features.low, scores, flow)
 
     def _maps(self, features: Tensor) -> tuple[Tensor, ...]:
         """One map per task: E_tau(X) with TS, else the same map for all."""
         if not self.task_specific:
             return (features,) * len(self.tasks)
-        return tuple(self.slow.heads[task].squeeze(features) for task in self.tasks)
+        return tuple(head.squeeze(features) for _, head in self.slow.heads.rows())
 
     def _fuse(
         self, propagated: Propagated, current: Features, offset: Tensor
@@ -269,7 +281,7 @@ class Mila(nn.Module):
     def _answer(
         self, propagated: Propagated, fused: tuple[Tensor, ...], size: tuple[int, int]
     ) -> Predictions:
-        heads = self.heads.items()
+        heads = self.heads.rows()
         if propagated.scores is not None:
             pairs = zip(heads, propagated.scores, strict=True)
             return {task: head.finish(scores, size) for (task, head), scores in pairs}

@@ -1,1 +1,1 @@
-"""Training: state, optimiser, one update, the loop, and what a worker needs from whatever runs it."""
+"""Training: state, optimiser, one update, the loop, and what a worker needs of its runner."""

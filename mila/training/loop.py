@@ -103,6 +103,8 @@ def _run_stage(
                 state.leave_stage()
                 state.enter_stage()
             yield report
+            if ended:
+                return
             window = _Window()
 
 
@@ -121,7 +123,7 @@ def _update(state: TrainState, stage: Stage, clip: Clip, hardware: Hardware) -> 
     else:
         net = state.model.slow if stage.name == "slow" else state.model.fast_alone
         numbers = update_per_frame(net, clip, players, hardware)
-    numbers["learning_rate"] = state.schedule.get_last_lr()[0]
+    numbers["learning_rate"] = float(state.schedule.get_last_lr()[0])
     for schedule in (state.schedule, state.second_schedule):
         if schedule is not None:
             schedule.step()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mila.clip import Clip
 from mila.config import Params
 from mila.data.draws import FrameDraw
-from mila.data.loader import open_source, training_loader
+from mila.data.source import open_source, training_loader
 from mila.data.plan import Position
 from mila.training.stages import Stage
 

@@ -76,6 +76,15 @@ class TrainState:
         done = self.progress.stage >= len(self.stages)
         return None if done else self.stages[self.progress.stage]
 
+    @property
+    def evaluated(self) -> Mila:
+        """The network that is scored: the weight average where there is one."""
+        if self.average is None:
+            return self.model
+        averaged = self.average.module
+        assert isinstance(averaged, Mila)
+        return averaged
+
     def enter_stage(self) -> None:
         """Prepare optimizers for the stage under way, and the weights if it has not begun."""
         stage = self.stage
@@ -93,11 +102,8 @@ class TrainState:
             self.second_schedule = build_schedule(self.second, stage.settings)
         self.average = None
         if self.params.train.ema > 0:
-            self.average = AveragedModel(
-                self.model,
-                multi_avg_fn=get_ema_multi_avg_fn(self.params.train.ema),
-                use_buffers=False,
-            )
+            average = get_ema_multi_avg_fn(self.params.train.ema)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(self.model, multi_avg_fn=average)
 
     def leave_stage(self) -> None:
         """Take over the averaged weights, if any, and move to the next stage."""
@@ -157,8 +163,8 @@ def _random_states() -> dict[str, Any]:
     states: dict[str, Any] = {"torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state_all()
-    kind, keys, place, has_gauss, cached = np.random.get_state()
-    states["numpy"] = [kind, keys.tolist(), place, has_gauss, cached]
+    kind, keys, place, has_gauss, cached = np.random.get_state(legacy=True)
+    states["numpy"] = [kind, np.asarray(keys).tolist(), place, has_gauss, cached]
     version, internal, gauss = random.getstate()
     states["python"] = [version, list(internal), gauss]
     return states

@@ -155,7 +155,7 @@ def step(loss: Tensor, optimizer: AdamW, second: AdamW | None, hardware: Hardwar
 def discriminator_step(
     net: Discriminator, out: JointOutput, optimizer: AdamW, hardware: Hardware
 ) -> Tensor:
-    """The discriminator's own move under alternating updates; gives its share of right decisions."""
+    """The discriminator's own alternating move; gives its share of right decisions."""
     slow, fast = unit_rms(out.slow_features.detach()), unit_rms(out.fast_features.detach())
     loss, right = discriminator_loss(net, slow, fast)
     step(loss, optimizer, None, hardware)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mila.clip import Clip, Labels
 from mila.config import Params
-from mila.data.loader import DataSource, evaluation_loader, open_source
+from mila.data.source import DataSource, evaluation_loader, open_source
 from mila.metrics import Metrics, build_metrics
 from mila.model import Mila
 from mila.training.stages import Stage
@@ -33,7 +33,7 @@ class Validation:
         """Metrics by key, e.g. `val/semseg/mean_iou`; networks keep their training mode."""
         if self._empty:
             return {}
-        model = state.model if state.average is None else state.average.module
+        model = state.evaluated
         modes = {module: module.training for module in model.modules()}
         model.eval()
         metrics = build_metrics(

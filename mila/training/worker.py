@@ -42,7 +42,7 @@ def work(context: Context, params: Params, *, identity: str = "") -> TrainState:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
-    """The autocast type; None = float32. `auto` takes bfloat16 where the hardware computes in it."""
+    """The autocast type, None = float32; `auto` takes bfloat16 where the hardware has it."""
     if name == "float32":
         return None
     if name == "bfloat16":
