@@ -7,6 +7,7 @@ columns. Source: MILA (arXiv:2002.07362); the border rule and the scale are this
 import torch
 from torch import Tensor
 
+from mila.attention.flex import attend_flex, flex_serves
 from mila.attention.statistics import AttentionStatistics, attention_statistics
 from mila.attention.tiled import attend_tiles
 
@@ -50,6 +51,8 @@ def inter_frame_local_attention(
         ValueError: If shapes or dtypes do not fit together.
     """
     _check(query, key, value, radius=radius, present=present, bias=bias)
+    if flex_serves(query, key, value, radius=radius, present=present, bias=bias):
+        return attend_flex(query, key, value, radius=radius)
     return attend_tiles(query, key, value, radius=radius, present=present, bias=bias)
 
 
