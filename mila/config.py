@@ -89,6 +89,8 @@ class EncoderSettings(Settings):
     """ResNets only: 1x1 convolution, or atrous pyramid pooling."""
     cut: bool = False
     """ResNets only: leave out the last stage."""
+    stride: Literal[8, 16] | None = None
+    """ResNets only: stride of the trunk, enlarged to the feature stride; none = the same."""
     weights: str | None = None
     """ResNets only: file with public ImageNet weights."""
 

@@ -14,12 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mila.config import EncoderSettings
+from mila.necks import Aspp, ConvNeck, upsampled
+from mila.resnet import LEAST_CHANNELS, Depth, ResNet
+from mila.weights import load_weights
 
 _MEAN = (123.675, 116.28, 103.53)
 _STD = (58.395, 57.12, 57.375)
-_LEAST_CHANNELS = 16
-"""Strided 1x1 convolutions with fewer input channels crash in the backward pass of torch 2.13's
-CPU build with channels-last tensors."""
+_DEPTHS: dict[str, Depth] = {"resnet18": 18, "resnet34": 34, "resnet50": 50, "resnet101": 101}
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,9 @@ class Residual(nn.Module):
         )
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or inputs != outputs:
-            if inputs < _LEAST_CHANNELS:
+            if inputs < LEAST_CHANNELS:
                 raise ValueError(
-                    f"a strided shortcut needs >= {_LEAST_CHANNELS} input channels, got {inputs}"
+                    f"a strided shortcut needs >= {LEAST_CHANNELS} input channels, got {inputs}"
                 )
             self.shortcut = nn.Sequential(
                 nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
@@ -127,8 +128,39 @@ class Pyramid(nn.Module):
         return Features(high=self.out(y), low=levels[0])
 
 
-def build_encoder(settings: EncoderSettings, *, channels: int, feature_stride: int) -> Pyramid:
+class ResNetEncoder(nn.Module):
+    """A public ResNet with a neck."""
+
+    def __init__(self, settings: EncoderSettings, *, channels: int, feature_stride: int) -> None:
+        super().__init__()
+        stride = settings.stride or feature_stride
+        if stride % feature_stride:
+            raise ValueError(
+                f"encoder stride {stride} must be a multiple of model.feature_stride "
+                f"{feature_stride}"
+            )
+        self.trunk = ResNet(_DEPTHS[settings.kind], stride=stride, cut=settings.cut)
+        inputs = self.trunk.high_channels
+        self.neck: nn.Module = (
+            Aspp(inputs, channels, stride=stride)
+            if settings.neck == "aspp"
+            else ConvNeck(inputs, channels)
+        )
+        self.enlarge = stride // feature_stride
+        self.low_channels = self.trunk.low_channels
+        if settings.weights is not None:
+            load_weights(self.trunk, settings.weights, ignore=self.trunk.left_out)
+
+    def forward(self, x: Tensor) -> Features:
+        """Normalised image (B, 3, H, W) -> features; H and W are multiples of the stride."""
+        trunk = self.trunk(x)
+        return Features(high=upsampled(self.neck(trunk.high), self.enlarge), low=trunk.low)
+
+
+Encoder = Pyramid | ResNetEncoder
+
+
+def build_encoder(settings: EncoderSettings, *, channels: int, feature_stride: int) -> Encoder:
     """Make the encoder that the settings name."""
-    if settings.kind == "pyramid":
-        return Pyramid(settings, channels=channels, feature_stride=feature_stride)
-    raise ValueError(f"encoder kind {settings.kind} is not available")
+    make = Pyramid if settings.kind == "pyramid" else ResNetEncoder
+    return make(settings, channels=channels, feature_stride=feature_stride)
