@@ -5,7 +5,9 @@ H W rows and columns, P marked pixels. Every picture is RGB, uint8, (H, W, 3).
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,8 @@ _WORST_ANGLE_DEG = 45.0
 _WRONG = np.array((235, 64, 52), np.float32)
 _UNKNOWN = 90
 """Grey of pixels without truth in pictures of errors."""
+INDEX_NAME = "index.json"
+"""Lists the panels of a folder: titles, and tiles with title, file and kind."""
 MARKS = ((255, 196, 0), (0, 200, 255), (255, 80, 200), (120, 255, 90))
 """Colours of marked pixels, in order."""
 
@@ -168,12 +172,28 @@ def sheet(panels: Sequence[Panel], *, scale: int = 2, gap: int = 6) -> Picture:
     return np.concatenate(rows).astype(np.uint8)
 
 
+def write_panels(folder: Path, panels: Sequence[Panel]) -> None:
+    """Write every tile as a PNG and `index.json`; what was in the folder is replaced."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    index = []
+    for row, panel in enumerate(panels):
+        tiles = []
+        for column, tile in enumerate(panel.tiles):
+            name = f"{row}-{column}.png"
+            write_png(partial / name, tile.picture)
+            tiles.append({"title": tile.title, "file": name, "kind": tile.kind})
+        index.append({"title": panel.title, "tiles": tiles})
+    (partial / INDEX_NAME).write_text(json.dumps(index, indent=1) + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
 def write_png(path: Path, picture: Picture) -> None:
     """Write a picture; the same picture gives the same bytes."""
     _, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data.tobytes())
-    partial.replace(path)
+    path.write_bytes(data.tobytes())
 
 
 def _enlarged(tile: Tile, scale: int) -> Picture:

@@ -44,3 +44,27 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
         return open_storage(tmp_path / "run")
     url = request.getfixturevalue("s3_environment")
     return open_storage(f"{url}/runs/one", S3Options(patience_s=2.0))
+
+
+@pytest.fixture(scope="session")
+def exported_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model with random weights, exported to a folder."""
+    import torch
+
+    from mila.config import EncoderSettings, ModelSettings, PropagationSettings
+    from mila.export import export_model
+    from mila.model import build_model
+
+    torch.manual_seed(0)
+    small = EncoderSettings(widths=(16, 16, 16, 16), depths=(0, 1, 1, 1))
+    settings = ModelSettings(
+        channels=16,
+        head_channels=8,
+        feature_stride=8,
+        slow=small,
+        fast=small,
+        propagation=PropagationSettings(radius=2, key_channels=4),
+    )
+    folder = tmp_path_factory.mktemp("exported") / "mila"
+    export_model(build_model(settings), folder, origin={"run": "tiny"})
+    return folder
