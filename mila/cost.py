@@ -1,9 +1,9 @@
 """Multiply-adds of every path by formula, and amortised: `python -m mila.cost`.
 
 1 MAC = 1. Convolutions and linear layers are counted where they run, on the meta device (no
-weights, no memory), with kernel area * inputs * outputs / groups for every output position; attention and
-the other propagations by their own formulas, because library counters miss windowed attention.
-Normalisation, activations and resizing are not counted. Source: method section 4.
+weights, no memory), with kernel area * inputs * outputs / groups for every output position;
+attention and the other propagations by their own formulas, because library counters miss windowed
+attention. Normalisation, activations and resizing are not counted. Source: method section 4.
 """
 
 from __future__ import annotations

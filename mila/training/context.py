@@ -12,6 +12,8 @@ from typing import Protocol
 
 import torch
 
+from mila.tasks import TASKS
+
 
 @dataclass(frozen=True)
 class Report:
@@ -42,13 +44,14 @@ class Report:
     last: bool = False
 
     def line(self) -> str:
-        """One line for people."""
-        shown = " ".join(f"{k}={v:.4g}" for k, v in self.metrics.items())
+        """One line for people: loss, the main metrics, pace, and the time to go."""
+        main = {f"val/{task}/{row.metric}" for task, row in TASKS.items()}
+        shown = [f"{k.removeprefix('val/')} {v:.3f}" for k, v in self.metrics.items() if k in main]
+        loss = f"loss {self.metrics['loss']:.3f}" if "loss" in self.metrics else ""
         left = f"{int(self.seconds_left // 60)}:{int(self.seconds_left % 60):02d}"
-        return (
-            f"{self.stage} {self.update}/{self.stage_updates} {shown} "
-            f"{self.clips_per_second:.1f} clips/s wait {100 * self.wait_share:.0f} % left {left}"
-        )
+        pace = f"{self.clips_per_second:.1f} clips/s, waiting {100 * self.wait_share:.0f} %"
+        words = [f"{self.stage} {self.update}/{self.stage_updates}", loss, *shown, pace]
+        return " | ".join(word for word in [*words, f"{left} to go"] if word)
 
 
 class Checkpointable(Protocol):
