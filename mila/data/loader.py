@@ -92,6 +92,8 @@ class ClipLoader:
             timeout=settings.timeout_s if workers else 0,
             worker_init_fn=_start_worker,
             persistent_workers=workers > 0,
+            # Starting to iterate draws from a generator; it must not be the run's own.
+            generator=torch.Generator(),
         )
 
     @property

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from mila.clip import Clip
 from mila.config import Params
 from mila.data.draws import FrameDraw
-from mila.data.source import open_source, training_loader
 from mila.data.plan import Position
+from mila.data.source import open_source, training_loader
 from mila.training.stages import Stage
 
 
