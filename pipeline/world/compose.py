@@ -47,12 +47,12 @@ def random_street(rng: np.random.Generator) -> Street:
     half = lanes * lane + (float(rng.uniform(2.4, 2.8)) if has_parking else 0.0)
     grey = float(rng.uniform(0.07, 0.22))
     asphalt = palette.shade(rng, (grey, grey, grey), 0.05)
-    other = grey * float(np.exp(rng.normal(0.25, 0.35)))
+    other = grey * float(np.exp(rng.normal(0.5, 0.3)))
     has_crossing = rng.random() < 0.3
     lines = [i * lane * side for i in range(1, lanes) for side in (-1, 1)]
     wavelength = float(rng.uniform(90, 220))
     bend = float(rng.choice([0.0, rng.uniform(-0.012, 0.012)]))
-    slab = float(rng.choice([0.0, rng.uniform(0.5, 1.2)]))
+    slab = float(rng.choice([0.0, rng.uniform(0.6, 1.4), rng.uniform(0.6, 1.4)]))
     return Street(
         amplitude=bend * (wavelength / (2 * np.pi)) ** 2,
         wavelength=wavelength,
@@ -68,7 +68,7 @@ def random_street(rng: np.random.Generator) -> Street:
         dash=float(rng.uniform(1.5, 4)),
         edge_line=bool(rng.random() < 0.4),
         asphalt=asphalt,
-        pavement=palette.shade(rng, (other * 1.05, other, other * 0.94), 0.06),
+        pavement=palette.shade(rng, (other * 1.07, other, other * 0.92), 0.06),
         grass=palette.leaf_color(rng),
         paint=(0.62, 0.62, 0.6) if rng.random() < 0.85 else (0.6, 0.45, 0.08),
         slab=slab,

@@ -22,7 +22,7 @@ def people(
         direction = int(rng.choice([-1, 1]))
         pace = float(rng.uniform(0.8, 3.2))
         s = float(rng.uniform(-5, 5)) + direction * pace * seconds
-        z = mine.travel + float(rng.uniform(8, 20))
+        z = mine.travel + float(rng.uniform(7, 17))
         solids += person(rng, across(street, s, z, leftwards=direction < 0), seconds)
     return solids
 
@@ -33,7 +33,7 @@ def _walkers(
     """One or two people side by side beside the road, near enough to be seen well."""
     side = int(rng.choice([-1, 1]))
     s = street.half_width + float(rng.uniform(0.6, 3.0))
-    z = float(rng.uniform(8, 24)) + float(rng.uniform(0.2, 0.9)) * mine.travel
+    z = float(rng.uniform(7, 19)) + float(rng.uniform(0.2, 0.9)) * mine.travel
     paces = [0.0, rng.uniform(0.7, 1.6), rng.uniform(1.8, 3.2)]
     pace = float(rng.choice(paces, p=[_STAND, _WALK, _RUN]))
     backwards = bool(rng.random() < 0.5)

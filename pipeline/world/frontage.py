@@ -11,7 +11,7 @@ from pipeline.world.scene import Primitive, Skin, ball, box
 from pipeline.world.street import Street
 
 BUILDING, WALL, FENCE = 2, 3, 4
-_KINDS_WEIGHT = (1.8, 1.3, 1.8, 0.6, 0.6)
+_KINDS_WEIGHT = (1.8, 2.0, 1.8, 0.6, 0.5)
 
 
 def line_of_plots(rng: np.random.Generator, street: Street, side: int, z_end: float) -> list[Plot]:
@@ -41,7 +41,7 @@ def _house(rng: np.random.Generator, place: Place, plot: Plot) -> list[Primitive
     """A row house or a block on the building line."""
     tall = float(rng.choice([rng.uniform(3.5, 7), rng.uniform(7, 22)]))
     deep, half = float(rng.uniform(3.5, 6)), plot.length / 2
-    front = palette.facade(rng, tall, blank=bool(rng.random() < 0.22))
+    front = palette.facade(rng, tall, blank=bool(rng.random() < 0.12))
     s = plot.side * (plot.line + deep)
     parts = [place.solid((s, plot.middle, 0), box(deep, tall, half), Skin(BUILDING, front))]
     if tall < 9 and rng.random() < 0.6:
@@ -54,15 +54,18 @@ def _house(rng: np.random.Generator, place: Place, plot: Plot) -> list[Primitive
 
 def _walled(rng: np.random.Generator, place: Place, plot: Plot) -> list[Primitive]:
     """A free-standing wall with something behind it."""
-    shape = box(0.2, float(rng.uniform(1.6, 3.6)), plot.length / 2)
-    where = (plot.side * (plot.line + 0.2), plot.middle, 0.0)
-    wall = place.solid(where, shape, Skin(WALL, palette.low_wall(rng)))
-    return [wall, *_behind(rng, place, plot.set_back(2))]
+    tall, half = float(rng.uniform(1.9, 3.2)), plot.length / 2
+    s = plot.side * (plot.line + 0.2)
+    skin = Skin(WALL, palette.low_wall(rng))
+    wall = place.solid((s, plot.middle, 0), box(0.2, tall, half), skin)
+    cap = Skin(WALL, palette.plain(palette.shade(rng, (0.4, 0.38, 0.35), 0.4)))
+    coping = place.solid((s, plot.middle, tall), box(0.3, 0.2, half), cap)
+    return [wall, coping, *_behind(rng, place, plot.set_back(2))]
 
 
 def _fenced(rng: np.random.Generator, place: Place, plot: Plot) -> list[Primitive]:
     """A garden fence with something behind it."""
-    shape = box(0.08, float(rng.uniform(1.0, 2.1)), plot.length / 2)
+    shape = box(0.08, float(rng.uniform(1.1, 2.0)), plot.length / 2)
     where = (plot.side * (plot.line + 0.08), plot.middle, 0.0)
     fence = place.solid(where, shape, Skin(FENCE, palette.boards(rng)))
     return [fence, *_behind(rng, place, plot.set_back(2))]

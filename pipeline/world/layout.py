@@ -9,7 +9,7 @@ from pipeline.world.plants import tree
 from pipeline.world.scene import Material, Primitive, Skin, box, tube
 
 POLE, SIGN = 5, 7
-_POSTS_END = 55.0
+_POSTS_END = 45.0
 """No posts stand further along than this: they would be thinner than a pixel."""
 
 
@@ -29,7 +29,7 @@ def _kerbside(rng: np.random.Generator, place: Place, side: int) -> list[Primiti
     street = place.street
     gap = float(rng.uniform(8, 22))
     kerb = street.half_width + float(rng.uniform(0.45, 0.9))
-    color = palette.bark_color(rng) if rng.random() < 0.5 else palette.masonry(rng)
+    color = palette.post_color(rng)
     material = palette.plain(color, 0.15, 3)
     tree_row = rng.random() < 0.45
     solids: list[Primitive] = []
@@ -52,7 +52,7 @@ def _lamp_post(
 ) -> list[Primitive]:
     tall = float(rng.uniform(5, 8.5))
     skin = Skin(POLE, material)
-    post = place.solid((s, z, 0), tube(float(rng.uniform(0.14, 0.21)), tall), skin)
+    post = place.solid((s, z, 0), tube(float(rng.uniform(0.16, 0.24)), tall), skin)
     if rng.random() < 0.5:
         return [post]
     reach = float(rng.uniform(0.7, 1.4))
@@ -64,17 +64,17 @@ def _sign_post(
     rng: np.random.Generator, place: Place, s: float, z: float, material: Material
 ) -> list[Primitive]:
     tall = float(rng.uniform(2.4, 3.4))
-    wide, high = float(rng.uniform(0.45, 0.85)), float(rng.uniform(0.7, 1.3))
+    wide, high = float(rng.uniform(0.6, 0.95)), float(rng.uniform(1.0, 1.6))
     face = Material(
-        color=palette.paint(rng),
-        accent=(0.6, 0.6, 0.6),
+        color=palette.sign_color(rng),
+        accent=(0.75, 0.75, 0.75),
         noise_amount=0.05,
         pane_u=2 * wide,
         pane_v=high,
         pane_fill_u=0.75,
         pane_fill_v=0.35,
     )
-    post = place.solid((s, z, 0), tube(float(rng.uniform(0.14, 0.21)), tall), Skin(POLE, material))
+    post = place.solid((s, z, 0), tube(float(rng.uniform(0.16, 0.24)), tall), Skin(POLE, material))
     turn = float(rng.uniform(-0.3, 0.3))
     board = place.solid((s, z, tall - 0.3), box(wide, high, 0.06), Skin(SIGN, face), turn)
     return [post, board]

@@ -34,7 +34,7 @@ def masonry(rng: np.random.Generator) -> Color:
 
 
 def paint(rng: np.random.Generator) -> Color:
-    """Car and lorry paint, clothes, signs."""
+    """Car and lorry paint, clothes, railings."""
     choices: list[Color] = [
         (0.60, 0.60, 0.60),
         (0.03, 0.03, 0.035),
@@ -63,8 +63,22 @@ def leaf_color(rng: np.random.Generator) -> Color:
 
 
 def bark_color(rng: np.random.Generator) -> Color:
-    """Trunks and posts."""
+    """Trunks, and some posts."""
     choices: list[Color] = [(0.14, 0.10, 0.07), (0.20, 0.18, 0.16), (0.09, 0.07, 0.05)]
+    return shade(rng, choices[int(rng.integers(3))], 0.2)
+
+
+def post_color(rng: np.random.Generator) -> Color:
+    """Lamp and sign posts: metal or concrete, a few as brown as a trunk."""
+    if rng.random() < 0.2:
+        return bark_color(rng)
+    choices: list[Color] = [(0.30, 0.31, 0.32), (0.09, 0.10, 0.10), (0.46, 0.45, 0.42)]
+    return shade(rng, choices[int(rng.integers(3))], 0.2)
+
+
+def sign_color(rng: np.random.Generator) -> Color:
+    """The ground of a traffic sign."""
+    choices: list[Color] = [(0.03, 0.10, 0.42), (0.55, 0.40, 0.03), (0.50, 0.03, 0.03)]
     return shade(rng, choices[int(rng.integers(3))], 0.2)
 
 

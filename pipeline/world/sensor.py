@@ -24,7 +24,7 @@ def photograph(rng: np.random.Generator, radiance: Floats) -> NDArray[np.uint8]:
     vignette = _vignette(height, width, float(rng.uniform(0, 0.35)))
     blur = float(rng.uniform(0, 0.55)) * width / 192
     gamma = float(rng.uniform(0.42, 0.5))
-    noise = float(rng.uniform(0.004, 0.022))
+    noise = float(rng.uniform(0.003, 0.016))
     images = np.empty(radiance.shape, np.uint8)
     for t in range(frames):
         gain = (exposure * breath[t] * balance).astype(np.float32) * vignette
