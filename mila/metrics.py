@@ -265,6 +265,9 @@ def delta_m(values: Mapping[str, float], references: Mapping[str, float]) -> flo
         values: Main metric of every task.
         references: The same of a single-task network; the tasks of the mean.
 
+    Returns:
+        Percent, above 0 is better; NaN if a reference is 0.
+
     Raises:
         ValueError: If a task has no value.
     """
@@ -272,7 +275,8 @@ def delta_m(values: Mapping[str, float], references: Mapping[str, float]) -> flo
     if missing or not references:
         raise ValueError(f"delta_m needs a value of every task, missing: {missing or 'all'}")
     changes = [
-        (1 if TASKS[task].higher_is_better else -1) * (values[task] - reference) / reference
+        (1 if TASKS[task].higher_is_better else -1)
+        * ((values[task] - reference) / reference if reference else math.nan)
         for task, reference in references.items()
     ]
     return 100 * sum(changes) / len(changes)

@@ -165,3 +165,4 @@ def test_delta_m_is_signed_by_the_direction_of_each_task() -> None:
     assert change == pytest.approx((10 - 10) / 2)
     with pytest.raises(ValueError, match="missing: \\['depth'\\]"):
         delta_m({"semseg": 0.6}, {"semseg": 0.6, "depth": 0.1})
+    assert math.isnan(delta_m({"semseg": 0.6}, {"semseg": 0.0}))
