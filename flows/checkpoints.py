@@ -84,9 +84,9 @@ class Checkpoints:
     def names(self) -> list[str]:
         """Complete checkpoints, sorted by name."""
         return [
-            entry.name.removeprefix(_FOLDER).removesuffix(f"/{_MANIFEST}")
+            entry.name.removeprefix(_FOLDER).removesuffix(f".{_MANIFEST}")
             for entry in self._storage.list(_FOLDER)
-            if entry.name.endswith(f"/{_MANIFEST}")
+            if entry.name.endswith(f".{_MANIFEST}")
         ]
 
     def prune(self, keep: Collection[str]) -> None:
@@ -94,10 +94,10 @@ class Checkpoints:
         doomed = [
             entry.name
             for entry in self._storage.list(_FOLDER)
-            if entry.name.removeprefix(_FOLDER).partition("/")[0] not in keep
+            if entry.name.removeprefix(_FOLDER).partition(".")[0] not in keep
         ]
         # Manifests first: a checkpoint half deleted must not look complete.
-        for name in sorted(doomed, key=lambda name: not name.endswith(f"/{_MANIFEST}")):
+        for name in sorted(doomed, key=lambda name: not name.endswith(f".{_MANIFEST}")):
             self._storage.delete(name)
 
     def _cut(self, folder: Path) -> Iterator[tuple[Part, bytes]]:
@@ -118,13 +118,13 @@ class Checkpoints:
             if got != part.size:
                 found = "is not there" if got is None else f"has {got} bytes"
                 raise StorageError(
-                    f"{self._where(name)}/{part.name}: {part.size} bytes were sent, it {found}"
+                    f"{self._where(name)}.{part.name}: {part.size} bytes were sent, it {found}"
                 )
             self._checked(name, part)
 
     def _checked(self, name: str, part: Part) -> bytes:
         """The bytes of a part, read from the storage."""
-        where = f"{self._where(name)}/{part.name}"
+        where = f"{self._where(name)}.{part.name}"
         try:
             data = self._storage.read(_path(name, part.name))
         except FileNotFoundError:
@@ -149,12 +149,13 @@ class Checkpoints:
 
 
 def new_checkpoint_name(total_update: int) -> str:
-    """A name no other upload has, also not one that was cut off at the same update."""
+    """A name, without dots, that no other upload has: also not one cut off at the same update."""
     return f"{total_update:08d}-{uuid.uuid4().hex[:8]}"
 
 
 def _path(checkpoint: str, name: str) -> str:
-    return f"{_FOLDER}{checkpoint}/{name}"
+    """Objects lie side by side, so that nothing is left when they are deleted."""
+    return f"{_FOLDER}{checkpoint}.{name}"
 
 
 def _sha256(data: bytes) -> str:

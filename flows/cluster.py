@@ -65,6 +65,10 @@ def ray_cluster(needs: Needs) -> Iterator[None]:
     set_environment()
     import ray
 
+    if ray.is_initialized():  # somebody in this process has it already, and ends it
+        _check_resources(needs, patience_s=0.0)
+        yield
+        return
     address = os.environ.get("RAY_ADDRESS", "")
     if address:
         _join(address)
@@ -102,6 +106,9 @@ def _start(needs: Needs) -> None:
     have = os.cpu_count() or 1
     if needs.cpus > have:
         raise ValueError(_too_small("this machine", "CPUs", needs.cpus, have))
+    # Ray gives workers the folder of the script, not the project's; they inherit this.
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     ray.init(
         address="local",
         include_dashboard=False,

@@ -49,6 +49,7 @@ def train_on_ray(
 
 
 def _fit(run: RunStorage, params: Params, identity: str, recorder: Recorder) -> None:
+    from ray.exceptions import RayError
     from ray.train import FailureConfig, LoggingConfig, RunConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
 
@@ -76,6 +77,8 @@ def _fit(run: RunStorage, params: Params, identity: str, recorder: Recorder) -> 
         trainer.fit()
     except TrainingFailedError as error:
         _explain(error)
+    except RayError as error:
+        raise TrainingError(f"Ray gave up: {error}") from error
 
 
 def _scaling(cluster: ClusterSettings) -> Any:

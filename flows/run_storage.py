@@ -9,14 +9,17 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows.checkpoints import Checkpoints, new_checkpoint_name
 from flows.journal import Journal, Record
 from mila.data.storage import Storage, open_storage
 from mila.identity import Identity, difference
-from mila.training.context import Checkpointable, Report
+
+if TYPE_CHECKING:  # a finished run is recognised without waiting for torch
+    from mila.training.context import Checkpointable, Report
 
 _LOG = logging.getLogger(__name__)
 _IDENTITY = "identity.json"
@@ -121,7 +124,7 @@ def _joined(reports: Iterable[Report]) -> Report:
     for report in reversed(earlier):
         for name, values in report.series.items():
             series[name] = [*values, *series.get(name, [])]
-    return Report(**{**asdict(last), "series": series})
+    return replace(last, series=series)
 
 
 def _refusal(url: str, changes: list[str]) -> str:

@@ -1,8 +1,8 @@
 """MLflow: one run per training, sweep, trial and evaluation. The only importer of mlflow.
 
 Nothing here stops a run: where MLflow is away or refuses, a warning says so, and the journal keeps
-what was not sent. Sending a record twice leaves one copy, because its points carry the record's own
-time and MLflow keeps equal points once.
+what was not sent. A record sent twice is there once: its points carry its own time, and MLflow
+keeps equal points once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -155,8 +154,7 @@ class MlflowRun:
 
     def _send(self, journal: Journal) -> bool:
         client = _client(self.uri)
-        sent = int(client.get_run(self.run_id).data.tags.get(_SENT, 0))
-        for record in journal.since(sent):
+        for record in journal.since(int(client.get_run(self.run_id).data.tags.get(_SENT, 0))):
             points = _points(record)
             for first in range(0, len(points), _POINTS):
                 client.log_batch(self.run_id, metrics=points[first : first + _POINTS])
@@ -235,22 +233,22 @@ def _log_model(uri: str, run_id: str, exported: Path, example: Pixels) -> str:
     from mila.answers import answer_clip
     from mila.export import load_exported
 
+    answer = answer_clip(load_exported(exported), example, 5)
+    mlflow.set_tracking_uri(uri)
+
     class ClipModel(PythonModel):
         """Frames (T, H, W, 3) in, one array per task out."""
 
-        def load_context(self, context):  # type: ignore[no-untyped-def]
+        def load_context(self, context: Any) -> None:
             """Read the exported folder."""
             self.model = load_exported(context.artifacts["exported"])
 
-        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-            """Answer consecutive frames. No type hints: MLflow would read them as a schema."""
+        def predict(self, context: Any, model_input: np.ndarray, params: Any = None) -> Any:
+            """Answer consecutive frames."""
             interval = int((params or {}).get("keyframe_interval", 5))
             return answer_clip(self.model, np.asarray(model_input), interval)
 
-    answer = answer_clip(load_exported(exported), example, 5)
-    mlflow.set_tracking_uri(uri)
-    with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with mlflow.start_run(run_id=run_id):
         logged = mlflow.pyfunc.log_model(
             name="model",
             python_model=ClipModel(),
