@@ -49,6 +49,7 @@ def results_page(evaluation: Evaluation, costs: ModelCosts, latency: Latency) ->
     longest = by_interval[max(by_interval, key=int)]["methods"]
     return {
         "keyframe_interval": headline,
+        "label_set": evaluation.protocol.label_set,
         **by_interval[str(headline)],
         "by_interval": by_interval,
         "offsets": {method: longest[method]["by_offset"] for method in BY_OFFSET},

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mila.data.manifest import ClipRow, Manifest
+from mila.data.manifest import Manifest
 from mila.data.sample import SPLITS, decode_clip
 from mila.data.shards import PackedClip, pack_clip, read_clip_tar, write_shards
 from mila.data.tar_layout import clip_members

@@ -31,7 +31,7 @@ def compose(rng: np.random.Generator, seconds: Floats, shape: tuple[int, int]) -
     street = random_street(rng)
     mine = drive(rng, street, seconds, shape)
     place = Place(street=street, frames=len(seconds))
-    primitives = roadside(rng, place, z_end=mine.travel + float(rng.uniform(70, 120)))
+    primitives = roadside(rng, place, mine.travel)
     primitives += vehicles(rng, street, mine, seconds)
     primitives += people(rng, street, mine, seconds)
     return World(
@@ -58,6 +58,7 @@ def random_street(rng: np.random.Generator) -> Street:
         wavelength=wavelength,
         phase=float(rng.uniform(0, 2 * np.pi)),
         half_width=half,
+        lanes=tuple((i + 0.5) * lane for i in range(lanes)),
         has_parking=has_parking,
         left=_bands(rng, half),
         right=_bands(rng, half),

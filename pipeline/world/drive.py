@@ -30,12 +30,11 @@ def drive(
     rng: np.random.Generator, street: Street, seconds: Floats, shape: tuple[int, int]
 ) -> Drive:
     """A random drive along the street, filmed in images of (height, width) pixels."""
-    lane = street.lane_lines[-1] / 2 if len(street.lane_lines) > 1 else street.half_width / 2.4
-    lane = min(lane, 2.4) + float(rng.uniform(-0.3, 0.3))
+    lane = float(rng.choice(street.lanes)) + float(rng.uniform(-0.2, 0.2))
     # Town speeds: mostly 3 to 8 m/s, up to 15.
     speed = 3 + 12 * float(rng.beta(0.8, 3.2))
     z = speed * seconds
-    drift = float(rng.choice([0.0, 0.0, 1.0])) * float(rng.uniform(-0.7, 0.7))
+    drift = float(rng.choice([0.0, 0.0, 1.0])) * float(rng.uniform(-0.5, 0.5))
     positions = on_street(street, lane + drift * _wave(rng, seconds, (1.3, 1.3)), z)
     bob = float(rng.uniform(0.0003, 0.003)) * _wave(rng, seconds, (6, 14))
     positions[:, 1] = float(rng.uniform(1.3, 2.0)) + 0.4 * bob

@@ -109,13 +109,15 @@ _KINDS: tuple[Callable[[np.random.Generator, Place, Plot], list[Primitive]], ...
 )
 
 
-def railings(rng: np.random.Generator, place: Place, side: int) -> list[Primitive]:
+def railings(rng: np.random.Generator, place: Place, side: int, travel: float) -> list[Primitive]:
     """A railing along the kerb, in panels that follow the road."""
     street = place.street
     shape = box(0.07, float(rng.uniform(0.9, 1.3)), 1.9)
     skin = Skin(FENCE, palette.boards(rng))
     s = side * (street.half_width + 0.25)
-    panels = np.arange(float(rng.uniform(-6, 10)), float(rng.uniform(25, 60)), 4.0).tolist()
+    panels = np.arange(
+        float(rng.uniform(-6, 10)), float(rng.uniform(25, 60)) + travel, 4.0
+    ).tolist()
     away = [z for z in panels if abs(z - street.crossing_z) > street.crossing_half + 2]
     return [place.solid((s, z, 0), shape, skin) for z in away]
 

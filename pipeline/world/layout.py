@@ -9,23 +9,24 @@ from pipeline.world.plants import tree
 from pipeline.world.scene import Material, Primitive, Skin, box, tube
 
 POLE, SIGN = 5, 7
-_POSTS_END = 45.0
-"""No posts stand further along than this: they would be thinner than a pixel."""
+_POSTS_REACH = 42.0
+"""No posts stand further ahead than this: they would be thinner than a pixel."""
 
 
-def roadside(rng: np.random.Generator, place: Place, z_end: float) -> list[Primitive]:
-    """Everything beside the road from behind the start to `z_end`, and what closes the view."""
+def roadside(rng: np.random.Generator, place: Place, travel: float) -> list[Primitive]:
+    """Everything beside the road for a camera that drives `travel` metres from z = 0."""
+    z_end = travel + float(rng.uniform(70, 120))
     solids: list[Primitive] = []
     for side in (-1, 1):
         solids += built(rng, place, line_of_plots(rng, place.street, side, z_end))
         if rng.random() < 0.22:
-            solids += railings(rng, place, side)
-        solids += _kerbside(rng, place, side)
+            solids += railings(rng, place, side, travel)
+        solids += _kerbside(rng, place, side, travel + _POSTS_REACH)
     return solids + backdrop(rng, place, z_end)
 
 
-def _kerbside(rng: np.random.Generator, place: Place, side: int) -> list[Primitive]:
-    """Lamp posts, sign posts and street trees along the kerb."""
+def _kerbside(rng: np.random.Generator, place: Place, side: int, z_end: float) -> list[Primitive]:
+    """Lamp posts, sign posts and street trees along the kerb up to `z_end`."""
     street = place.street
     gap = float(rng.uniform(8, 22))
     kerb = street.half_width + float(rng.uniform(0.45, 0.9))
@@ -34,7 +35,7 @@ def _kerbside(rng: np.random.Generator, place: Place, side: int) -> list[Primiti
     tree_row = rng.random() < 0.45
     solids: list[Primitive] = []
     z, index = float(rng.uniform(-6, 6)), 0
-    while z < _POSTS_END:
+    while z < z_end:
         if abs(z - street.crossing_z) > street.crossing_half:
             if tree_row and index % 2:
                 solids += tree(rng, place, side * (kerb + 0.3), z)

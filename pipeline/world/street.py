@@ -36,6 +36,8 @@ class Street:
     phase: float
     half_width: float
     """From the middle to the kerb."""
+    lanes: tuple[float, ...]
+    """S of the middle of each lane on the right; those on the left mirror them."""
     has_parking: bool
     """Whether there is room for a row of parked cars at each kerb."""
     left: Bands

@@ -40,7 +40,7 @@ def test_a_checkpoint_without_manifest_does_not_count(
 ) -> None:
     checkpoints = Checkpoints(storage)
     checkpoints.save(folder, "00000010-a")
-    storage.delete("checkpoints/00000010-a/manifest.json")
+    storage.delete("checkpoints/00000010-a.manifest.json")
 
     assert checkpoints.names() == []
     with pytest.raises(StorageError, match="no complete checkpoint there"):
@@ -53,9 +53,9 @@ def test_altered_files_are_named(
 ) -> None:
     checkpoints = Checkpoints(storage)
     checkpoints.save(folder, "00000010-a")
-    storage.put("checkpoints/00000010-a/small", content)
+    storage.put("checkpoints/00000010-a.small", content)
 
-    with pytest.raises(StorageError, match=r"00000010-a/small: altered; expected 3 bytes"):
+    with pytest.raises(StorageError, match=r"00000010-a.small: altered; expected 3 bytes"):
         checkpoints.load("00000010-a", tmp_path / "back")
 
 
@@ -91,13 +91,13 @@ def test_prune_keeps_the_named_ones_and_clears_remains(storage: Storage, folder:
     checkpoints = Checkpoints(storage)
     for name in ("00000010-a", "00000020-b", "00000030-c"):
         checkpoints.save(folder, name)
-    storage.put("checkpoints/00000025-x/large", b"a broken upload")
+    storage.put("checkpoints/00000025-x.large", b"a broken upload")
     storage.put("journal/00000001.json", b"{}")
 
     checkpoints.prune(keep=["00000020-b", "00000030-c"])
 
     assert checkpoints.names() == ["00000020-b", "00000030-c"]
-    assert not storage.list("checkpoints/00000025-x/")
+    assert not storage.list("checkpoints/00000025-x")
     assert storage.read("journal/00000001.json") == b"{}"
 
 

@@ -1,0 +1,156 @@
+"""What tests may do to the real services that infra/services/services.sh has started."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "infra/services/services.sh"
+FOLDER = Path(os.environ.get("MILA_SERVICES", "/tmp/mila-services"))
+RESULTS = Path(os.environ.get("MILA_FAULTS", ROOT / "reports/faults.json"))
+REQUIRED = "MILA_SERVICES_REQUIRED"
+
+
+class Services:
+    """The services of one state file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        lines = (folder / "environment").read_text().splitlines()
+        self.environment = dict(line.split("=", 1) for line in lines)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Processes, ports and addresses as they are now."""
+        return json.loads((self.folder / "state.json").read_text())
+
+    def value(self, key: str) -> str:
+        """An address or a name, e.g. `address.a` or `namespace.b`."""
+        return str(self.state["values"][key])
+
+    def secrets(self) -> list[str]:
+        """Every secret value: what must be seen nowhere."""
+        password = (self.folder / "secrets/pgpass").read_text().strip().rpartition(":")[2]
+        token = (self.folder / "secrets/ray_token").read_text().strip()
+        return [self.environment["AWS_SECRET_ACCESS_KEY"], password, token]
+
+    def up(self, only: str) -> None:
+        """Start what does not run."""
+        self._call("up", f"only={only}")
+
+    def down(self, only: str) -> None:
+        """End it in an orderly way; data stays."""
+        self._call("down", f"only={only}")
+
+    def kill(self, name: str) -> list[int]:
+        """SIGKILL a process and its session, e.g. `radosgw` or `mlflow`; the ids."""
+        leader = self.state["processes"][name]["pid"]
+        return kill_all(lambda: _words("pgrep", "-s", str(leader)))
+
+    def kill_host(self, host: str) -> list[int]:
+        """SIGKILL everything that runs on a host of the Ray cluster; the ids."""
+        return kill_all(lambda: self.pids_on(host))
+
+    def pids_on(self, host: str) -> list[int]:
+        """Everything that runs on a host of the Ray cluster."""
+        return _words("ip", "netns", "pids", self.value(f"namespace.{host}"))
+
+    def link(self, host: str, state: str) -> None:
+        """Set the cable of a host `up` or `down`."""
+        subprocess.run(["ip", "link", "set", self.value(f"link.{host}"), state], check=True)
+
+    def radosgw_admin(self, *words: str) -> str:
+        """Ask Ceph's own tool."""
+        command = ["radosgw-admin", "-c", str(self.folder / "ceph/ceph.conf"), *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _call(self, verb: str, word: str) -> None:
+        command = ["bash", str(SCRIPT), verb, word]
+        environment = {**os.environ, "MILA_SERVICES": str(self.folder)}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def kill_all(pids: Callable[[], list[int]]) -> list[int]:
+    """SIGKILL what a function lists until it lists nothing; the first list."""
+    first = pids()
+    deadline = time.monotonic() + 15
+    while left := pids():
+        assert time.monotonic() < deadline, f"these processes do not end: {left}"
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.1)
+    return first
+
+
+def _words(*command: str) -> list[int]:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    return [int(word) for word in done.stdout.split()]
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[Services]:
+    """The running services; clients of this process reach them as well."""
+    if not (FOLDER / "environment").exists():
+        message = f"no services in {FOLDER}; `make services-test` starts them (Debian, root)"
+        if os.environ.get(REQUIRED):
+            pytest.fail(message)
+        pytest.skip(message)
+    found = Services(FOLDER)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in found.environment.items():
+            patch.setenv(name, value)
+        yield found
+
+
+@pytest.fixture(scope="session")
+def street(services: Services, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A data set of the smoke preset as shards on S3; its URL."""
+    from mila.data.storage import open_storage
+
+    folder = tmp_path_factory.mktemp("street")
+    for verb, words in (
+        ("synthesize", (f"out={folder}/raw",)),
+        ("shard", (f"raw={folder}/raw", f"out={folder}/shards")),
+    ):
+        command = [sys.executable, "-m", f"pipeline.{verb}", "preset=smoke", *words]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
+        assert done.returncode == 0, done.stderr
+    storage = open_storage("s3://shards/street")
+    for path in sorted((folder / "shards").rglob("*")):
+        if path.is_file():
+            storage.put(path.relative_to(folder / "shards").as_posix(), path.read_bytes())
+    return storage.url
+
+
+@pytest.fixture(scope="session")
+def note() -> Callable[..., None]:
+    """Prints what was broken and what was found, and keeps it for docs/faults.md.
+
+    `note(fault, killed=..., found=..., seconds={"fault to next commit": 4.2})`.
+    """
+    rows: dict[str, Any] = {}
+
+    def add(fault: str, *, killed: str, found: str, seconds: dict[str, float]) -> None:
+        rounded = {name: round(value, 1) for name, value in seconds.items()}
+        sys.stdout.write(f"\n{fault}\n  broken: {killed}\n  found:  {found}\n  {rounded}\n")
+        rows[fault] = {"broken": killed, "found": found, "seconds": rounded}
+        RESULTS.parent.mkdir(parents=True, exist_ok=True)
+        RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+
+    return add

@@ -1,0 +1,130 @@
+"""Who has no token gets nothing, and nothing of ours listens to the world."""
+
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(200)]
+
+ROOT = Path(__file__).resolve().parents[2]
+STEPS = ["train.slow.updates=1", "train.fast.updates=0", "train.joint.updates=0"]
+
+
+@pytest.fixture(params=["no token", "wrong token"])
+def stranger(request, services, tmp_path) -> dict[str, str]:
+    """Variables of somebody who may not."""
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    token = tmp_path / "token"
+    token.write_text("0" * 64 if request.param == "wrong token" else "")
+    token.chmod(0o600)
+    environment["RAY_AUTH_TOKEN_PATH"] = str(token)
+    if request.param == "no token":
+        del environment["RAY_AUTH_TOKEN_PATH"]
+        environment["RAY_AUTH_MODE"] = "disabled"
+    return environment
+
+
+def test_training_is_refused_with_a_sentence(services, street, stranger, note, request, tmp_path):
+    namespace, head = services.value("namespace.a"), services.value("address.a")
+    words = ["preset=smoke", f"data.root={street}", f"cluster.storage={tmp_path}/runs", *STEPS]
+    done = subprocess.run(
+        ["ip", "netns", "exec", namespace, sys.executable, "flows/train.py", *words],
+        cwd=ROOT,
+        env={**stranger, "RAY_ADDRESS": f"{head}:6379"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "no Ray cluster to be had at RAY_ADDRESS" in done.stderr
+    assert "Traceback" not in done.stderr
+    note(
+        f"{request.node.callspec.params['stranger']} at the cluster",
+        killed="nothing",
+        found="exit 2 and a sentence",
+        seconds={},
+    )
+
+
+def test_job_server_refuses(services, stranger):
+    done = subprocess.run(
+        ["bash", "infra/ray/submit.sh", "true"],
+        cwd=ROOT,
+        env=stranger,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+    assert done.returncode != 0
+    assert "401" in done.stdout + done.stderr or "uthentic" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", ["api/jobs/", "api/version", "nodes?view=summary", "api/actors"])
+@pytest.mark.parametrize("token", ["", "Bearer " + "0" * 64])
+def test_every_answer_needs_the_token(services, path, token):
+    url = f"http://{services.value('address.a')}:8265/{path}"
+    request = urllib.request.Request(url, headers={"Authorization": token} if token else {})
+
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=10)
+
+    assert caught.value.code in (401, 403)
+
+
+def test_nothing_listens_on_all_addresses_of_this_machine(services):
+    ours = set()
+    for process in services.state["processes"].values():
+        done = subprocess.run(["pgrep", "-s", str(process["pid"])], capture_output=True, text=True)
+        ours |= set(done.stdout.split())
+    listeners = _listeners([])
+    bad = [line for line in listeners if _is_open(line) and any(f"pid={p}," in line for p in ours)]
+
+    assert any(any(f"pid={p}," in line for p in ours) for line in listeners), "we look in vain"
+    assert bad == []
+
+
+@pytest.mark.parametrize("host", ["a", "b"])
+def test_what_listens_on_all_addresses_of_a_host_tells_no_secret(services, host):
+    """Ray's own metrics pages are open to who reaches the host; its other ports want the token."""
+    lines = _listeners(["ip", "netns", "exec", services.value(f"namespace.{host}")])
+    ports = {line.split()[3].rpartition(":")[2] for line in lines if _is_open(line)}
+
+    assert ports
+    for port in ports:
+        answer = _ask(f"http://{services.value(f'address.{host}')}:{port}/metrics")
+        assert not [secret for secret in services.secrets() if secret.encode() in answer]
+
+
+def test_secrets_have_mode_600(services):
+    files = [services.folder / "environment", *(services.folder / "secrets").iterdir()]
+
+    assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o600"}
+
+
+def _listeners(prefix: list[str]) -> list[str]:
+    command = [*prefix, "ss", "-Hltnp"]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=20, check=True
+    ).stdout.splitlines()
+
+
+def _is_open(line: str) -> bool:
+    return line.split()[3].rpartition(":")[0] in ("0.0.0.0", "*", "[::]")
+
+
+def _ask(url: str) -> bytes:
+    """What a stranger is told; nothing where he is refused or no HTTP is spoken."""
+    try:
+        with urllib.request.urlopen(url, timeout=3) as answer:
+            return answer.read()
+    except (OSError, ValueError, urllib.error.HTTPError):
+        return b""
+    except Exception as error:  # noqa: BLE001 - gRPC speaks no HTTP; http.client has many words for it
+        return str(error).encode()

@@ -1,0 +1,144 @@
+"""Faults while two workers train on two hosts."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def workers_on(services, host: str) -> list[int]:
+    """Processes of Ray Train's workers on a host."""
+    return [pid for pid in services.pids_on(host) if "RayTrainWorker" in _title(pid)]
+
+
+def _title(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def test_job_on_two_hosts_ends(services, undisturbed_pair, sound, note):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+    experiment = client.get_experiment_by_name("mila").experiment_id
+    (run,) = client.search_runs([experiment], "tags.`run.name` = 'undisturbed-pair'")
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    assert run.data.tags["git.commit"].rstrip("+") == head.stdout.strip(), (
+        "the commit travels along"
+    )
+    records = undisturbed_pair.records()
+    note(
+        "nothing, two workers on two hosts, as a job",
+        killed="nothing",
+        found=f"exit 0, {sound(undisturbed_pair)}",
+        seconds={"first to last commit": records[-1].time - records[0].time},
+    )
+
+
+@pytest.mark.parametrize("host", ["a", "b"])
+def test_worker_is_killed(services, new_training, undisturbed_pair, sound, note, host):
+    training = new_training(f"worker-killed-{host}", workers=2).start()
+    training.wait_for_records(3)
+    (pid,) = workers_on(services, host)
+    os.kill(pid, 9)
+    killed = time.time()
+
+    assert training.wait() == 0, training.text()
+
+    note(
+        f"worker killed on host {host}",
+        killed=f"process {pid} with SIGKILL",
+        found=f"exit 0, {sound(training, like=undisturbed_pair)}",
+        seconds={"fault to next commit": training.next_commit(killed)},
+    )
+
+
+def test_driver_of_workers_is_killed(services, new_training, undisturbed_pair, sound, note):
+    training = new_training("ray-driver-killed", workers=2).start()
+    training.wait_for_records(3)
+    pid = training.kill()
+    killed = time.time()
+
+    assert training.start().wait() == 0, training.text()
+
+    note(
+        "driver of two workers killed, same command again",
+        killed=f"process {pid} with SIGKILL",
+        found=f"exit 0, {sound(training, like=undisturbed_pair)}",
+        seconds={"fault to next commit": training.next_commit(killed)},
+    )
+
+
+def test_node_is_killed_and_returns(services, new_training, undisturbed_pair, sound, note):
+    training = new_training("node-killed", workers=2).start()
+    training.wait_for_records(3)
+    pids = services.kill_host("b")
+    killed = time.time()
+    time.sleep(5)
+    services.up("ray")
+    back = time.time()
+
+    assert training.wait(300) == 0, training.text()
+
+    note(
+        "node killed and back",
+        killed=f"all {len(pids)} processes of host b with SIGKILL, back {back - killed:.0f} s on",
+        found=f"exit 0, {sound(training, like=undisturbed_pair)}",
+        seconds={
+            "fault to next commit": training.next_commit(killed),
+            "return to next commit": training.next_commit(back),
+        },
+    )
+
+
+def test_link_is_down_for_half_a_minute(services, new_training, undisturbed_pair, sound, note):
+    training = new_training("link-down", workers=2).start()
+    training.wait_for_records(3)
+    services.link("b", "down")
+    down = time.time()
+    try:
+        time.sleep(30)
+    finally:
+        services.link("b", "up")
+    back = time.time()
+    time.sleep(5)  # a node that was given up ends by itself when it hears of it
+    services.up("ray")
+
+    assert training.wait(300) == 0, training.text()
+
+    note(
+        "link down for 30 s",
+        killed="the cable of host b",
+        found=f"exit 0, {sound(training, like=undisturbed_pair)}",
+        seconds={
+            "fault to next commit": training.next_commit(down),
+            "return to next commit": training.next_commit(back),
+        },
+    )
+
+
+def test_node_is_lost_and_the_run_shrinks(services, new_training, sound, note):
+    training = new_training("node-lost", "cluster.min_workers=1", workers=2).start()
+    training.wait_for_records(3)
+    pids = services.kill_host("b")
+    killed = time.time()
+    try:
+        code = training.wait(300)
+    finally:
+        services.up("ray")
+
+    assert code == 0, training.text()
+    note(
+        "node lost for good, min_workers=1",
+        killed=f"all {len(pids)} processes of host b with SIGKILL, not started again",
+        found=f"exit 0 with one worker, {sound(training)}",
+        seconds={"fault to next commit": training.next_commit(killed)},
+    )

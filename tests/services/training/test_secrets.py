@@ -1,0 +1,59 @@
+"""Secrets are seen in no log, no parameter and no artifact of a run."""
+
+import subprocess
+
+import pytest
+
+pytestmark = [pytest.mark.cluster, pytest.mark.services, pytest.mark.timeout(300)]
+
+
+def test_logs_of_services_and_trainings_hold_no_secret(services, undisturbed, undisturbed_pair):
+    places = [
+        services.folder / "log",
+        services.folder / "ra",
+        services.folder / "rb",
+        undisturbed.folder,
+    ]
+    read = _files_with(b"", places)
+    assert len(read) > 50, "Ray alone writes dozens of logs"
+
+    for secret in services.secrets():
+        assert _files_with(secret.encode(), places) == []
+
+
+def test_mlflow_holds_no_secret(services, undisturbed, undisturbed_pair):
+    """Rows of its database and every artifact, as bytes."""
+    import boto3
+
+    port = services.state["ports"]["postgres"]
+    dump = subprocess.run(
+        ["pg_dump", "-h", "127.0.0.1", "-p", str(port), "-U", "mila", "mlflow"],
+        env={"PGPASSFILE": str(services.folder / "secrets/pgpass"), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        timeout=60,
+    )
+    assert dump.returncode == 0, dump.stderr
+    client = boto3.client("s3")
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket="mlflow")
+    keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+    kept = {key: client.get_object(Bucket="mlflow", Key=key)["Body"].read() for key in keys}
+
+    assert b"undisturbed-pair" in dump.stdout
+    assert any(key.endswith("weights.pt") for key in kept)
+    for secret in services.secrets():
+        assert secret.encode() not in dump.stdout
+        assert [key for key, data in kept.items() if secret.encode() in data] == []
+
+
+def test_checkpoints_and_journal_hold_no_secret(services, undisturbed, undisturbed_pair):
+    for training in (undisturbed, undisturbed_pair):
+        entries = training.run.storage.list()
+        assert entries
+        for entry in entries:
+            data = training.run.storage.read(entry.name)
+            assert not [s for s in services.secrets() if s.encode() in data], entry.name
+
+
+def _files_with(words: bytes, places) -> list[str]:
+    paths = [p for place in places for p in place.rglob("*") if p.is_file() and not p.is_symlink()]
+    return [str(path) for path in paths if words in path.read_bytes()]
