@@ -114,8 +114,15 @@ class TrainState:
         self.optimizer = self.schedule = self.second = self.second_schedule = self.average = None
 
     def save(self, folder: Path) -> None:
-        """Write `state.pt`."""
-        torch.save(self._tree(), folder / _FILE)
+        """Write `state.pt`.
+
+        Raises:
+            OSError: If it cannot be written, for instance because the disk is full.
+        """
+        try:
+            torch.save(self._tree(), folder / _FILE)
+        except RuntimeError as error:  # how torch says that a write failed
+            raise OSError(f"{folder / _FILE}: cannot be written: {error}") from error
 
     def load(self, folder: Path) -> None:
         """Read `state.pt` and stand where it was written.

@@ -170,3 +170,13 @@ def test_the_committed_checkpoint_survives_a_broken_save(tmp_path: Path, params:
 
     assert LocalContext(tmp_path / "run").restore(state)
     assert newest == f"checkpoint-{state.progress.total_update:08d}"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
+def test_a_full_disk_is_an_os_error(tmp_path: Path, params: Params) -> None:
+    """The loop may go on after one; torch itself raises RuntimeError."""
+    (tmp_path / "state.pt").symlink_to("/dev/full")
+    state = TrainState(params, device=torch.device("cpu"))
+
+    with pytest.raises(OSError, match="cannot be written"):
+        state.save(tmp_path)
