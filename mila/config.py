@@ -35,7 +35,7 @@ class WorldSettings(Settings):
     """Image width, pixels."""
     frames: int = Field(default=12, ge=2, le=99)
     """Frames of a clip."""
-    train_clips: int = Field(default=200, ge=1)
+    train_clips: int = Field(default=280, ge=1)
     """Training clips; each is its own world."""
     val_clips: int = Field(default=24, ge=1)
     """Validation clips."""
@@ -66,7 +66,7 @@ class DataSettings(Settings):
     """Training crop, height and width in pixels; none = the whole image."""
     clips_from_stills: bool = False
     """Make clips of single labelled stills by a smooth random homography over time."""
-    loader_workers: int = _same(0, ge=0)
+    loader_workers: int = _same(1, ge=0)
     """Loader processes of each training process; 0 = in the training process itself."""
     cache: str | None = _same(None)
     """Local folder for clips read from s3://; none = no cache."""
@@ -81,7 +81,7 @@ class EncoderSettings(Settings):
     """`pyramid` = small residual net with a top-down path; resnetN = public ResNet with a neck."""
     widths: tuple[int, ...] = (32, 64, 128, 192)
     """Pyramid only: channels at strides 2, 4, 8, 16."""
-    depths: tuple[int, ...] = (1, 2, 3, 3)
+    depths: tuple[int, ...] = (1, 2, 3, 4)
     """Pyramid only: residual blocks at strides 2, 4, 8, 16; 0 = a strided convolution alone."""
     smooth: bool = True
     """Pyramid only: a 3x3 convolution after the top-down path instead of a 1x1."""
@@ -148,7 +148,7 @@ class ModelSettings(Settings):
     """Feature channels C of both encoders."""
     feature_stride: Literal[4, 8, 16] = 4
     """Image pixels per feature pixel."""
-    head_channels: int = Field(default=64, ge=8)
+    head_channels: int = Field(default=48, ge=8)
     """Hidden channels of a head."""
     head_kernel: Literal[1, 3] = 1
     """Kernel of a head's first convolution."""
@@ -173,8 +173,8 @@ class LossSettings(Settings):
 
     semseg: float = Field(default=1.0, ge=0)
     """Weight of the cross-entropy."""
-    depth: float = Field(default=1.0, ge=0)
-    """Weight of the L1 on scaled inverse depth."""
+    depth: float = Field(default=2.0, ge=0)
+    """Weight of the relative error of depth."""
     normals: float = Field(default=1.0, ge=0)
     """Weight of 1 - cosine."""
     task_weighting: Literal["fixed", "uncertainty"] = "fixed"
@@ -221,19 +221,19 @@ class TrainSettings(Settings):
     """Seed of initialisation, data order and augmentation."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Autocast type; auto = bfloat16 on GPUs and on CPUs with native bfloat16, else float32."""
-    slow: StageSettings = StageSettings()
+    slow: StageSettings = StageSettings(updates=2400, batch_size=8, learning_rate=0.003)
     """Slow network per frame."""
-    fast: StageSettings = StageSettings()
+    fast: StageSettings = StageSettings(updates=1000, learning_rate=0.004)
     """Fast network per frame."""
-    joint: StageSettings = StageSettings(learning_rate=0.001)
+    joint: StageSettings = StageSettings(updates=1000)
     """All on clips with random offsets."""
-    max_offset: int = Field(default=9, ge=1)
+    max_offset: int = Field(default=6, ge=1)
     """Largest distance from the keyframe drawn in the joint stage."""
     clip_gradient: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient."""
     ema: float = Field(default=0.0, ge=0, lt=1)
     """Decay of the weight average that is evaluated and exported; 0 = off."""
-    report_every: int = _same(100, ge=1)
+    report_every: int = _same(200, ge=1)
     """Updates between reports; each report is also a checkpoint."""
     start_from: str | None = None
     """Exported weights to start from instead of random ones."""
@@ -269,7 +269,7 @@ class SweepSettings(Settings):
     """Values of model.propagation.radius."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of every grid point."""
-    updates: int = Field(default=150, ge=1)
+    updates: int = Field(default=80, ge=1)
     """Updates of the joint stage in a trial."""
     grace: float = Field(default=0.5, gt=0, le=1)
     """ASHA: share of a trial's frames it may always process."""

@@ -94,7 +94,10 @@ def _says_something(task: str, label: Tensor) -> bool:
 def _task_panel(task: str, example: _Example, painter: Painter) -> Panel:
     image = example.image(example.now)
     truth = _array(example.clip.labels[task][0, example.now])
-    slow, mila = _array(example.slow[task][0]), _array(example.mila[task][0])
+    slow, mila = (
+        painter.shown({name: _array(value[0]) for name, value in answer.items()})[task]
+        for answer in (example.slow, example.mila)
+    )
     age = example.now - example.key
     return Panel(
         f"{task}: {example.clip.keys[0]}, frame {example.now}",
@@ -103,9 +106,15 @@ def _task_panel(task: str, example: _Example, painter: Painter) -> Panel:
             Tile("Truth", painter.values(task, truth), "labels"),
             Tile("Slow network on this frame", painter.values(task, slow), "labels"),
             Tile(f"MILA, keyframe {age} frames ago", painter.values(task, mila), "labels"),
-            Tile("Error of MILA", painter.errors(task, mila, truth, image), "labels"),
+            Tile("Error of MILA", _errors(task, example, painter), "labels"),
         ),
     )
+
+
+def _errors(task: str, example: _Example, painter: Painter) -> Picture:
+    """Where MILA misses the truth; its answer as it is, not as it is shown."""
+    truth = _array(example.clip.labels[task][0, example.now])
+    return painter.errors(task, _array(example.mila[task][0]), truth, example.image(example.now))
 
 
 def _attention_panel(model: Mila, example: _Example) -> Panel:

@@ -18,6 +18,10 @@ from mila.discriminator import Discriminator, reverse_gradient, unit_rms
 from mila.tasks import IGNORE_LABEL, TASKS, Kind
 
 
+_LARGEST_RELATIVE_ERROR = 4.0
+_SOFT_STRIDE = 2
+
+
 def classes_loss(logits: Tensor, labels: Tensor, *, hard_pixels: float = 1.0) -> Tensor:
     """Cross-entropy averaged over the labelled pixels of the batch, or the hardest share of them.
 
@@ -36,14 +40,18 @@ def classes_loss(logits: Tensor, labels: Tensor, *, hard_pixels: float = 1.0) ->
 
 
 def depth_loss(depth: Tensor, labels: Tensor) -> Tensor:
-    """Mean |log depth - log truth| over valid pixels: a relative error, the same near and far.
+    """Half |log depth - log truth|, half |depth / truth - 1| up to 4; mean over valid pixels.
 
-    Our choice in place of L1 on inverse depth: the main metric is relative too.
+    Our choice in place of L1 on inverse depth: both halves are relative errors, the same near and
+    far. The second is the main metric; it counts what is seen behind a near edge in full, where
+    the logarithm forgives it.
     """
     valid = labels > 0
     if not valid.any():
         return depth.sum() * 0.0
-    return (depth[valid].log() - labels[valid].log()).abs().mean()
+    ratio = depth[valid] / labels[valid]
+    relative = (ratio - 1.0).abs().clamp(max=_LARGEST_RELATIVE_ERROR)
+    return 0.5 * (ratio.log().abs() + relative).mean()
 
 
 def normals_loss(normals: Tensor, labels: Tensor) -> Tensor:
@@ -103,23 +111,28 @@ class TaskLoss(nn.Module):
 
 
 def soft_loss(predictions: Predictions, targets: Predictions) -> Tensor:
-    """How far predictions are from the slow network's of the same frame; mean over pixels.
+    """How far predictions are from the slow network's of the same frame.
 
+    Mean over every second row and column, which are interpolated from coarser maps anyway.
     Classes: KL divergence from the slow probabilities; depth: |log ratio|; normals: 1 - cosine.
     Not in MILA's text.
     """
     total = torch.zeros((), device=next(iter(targets.values())).device)
-    for task, target in targets.items():
-        kind, prediction = TASKS[task].kind, predictions[task]
+    for task, full in targets.items():
+        target, prediction = _thinned(full), _thinned(predictions[task])
+        kind = TASKS[task].kind
         if kind == "classes":
-            log_p = prediction.log_softmax(dim=1)
-            q = target.log_softmax(dim=1)
-            total = total + (q.exp() * (q - log_p)).sum(dim=1).mean()
+            log_p, log_q = prediction.log_softmax(dim=1), target.log_softmax(dim=1)
+            total = total + (log_q.exp() * (log_q - log_p)).sum(dim=1).mean()
         elif kind == "depth":
             total = total + (prediction.log() - target.log()).abs().mean()
         else:
             total = total + (1.0 - F.cosine_similarity(prediction, target, dim=1)).mean()
     return total
+
+
+def _thinned(prediction: Tensor) -> Tensor:
+    return prediction[..., ::_SOFT_STRIDE, ::_SOFT_STRIDE]
 
 
 def feature_l1(a: Tensor, b: Tensor) -> Tensor:

@@ -62,7 +62,8 @@ class Overlay:
         """
         self._times.append(time)
         large = {t: _enlarged(value, self._size) for t, value in predictions.items()}
-        values = {t: value[0].cpu().numpy() for t, value in decided(large).items()}
+        answers = {t: value[0].cpu().numpy() for t, value in decided(large).items()}
+        values = self._painter.shown(answers)
         first = resized(picture, self._size)
         for task in self._over:
             first = overlay(first, self._painter.values(task, values[task]))

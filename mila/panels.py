@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mila.tasks import IGNORE_LABEL, TASKS, LabelSet
+from mila.tasks import IGNORE_LABEL, INVALID_DEPTH, TASKS, LabelSet
 
 Picture = npt.NDArray[np.uint8]
 Array = npt.NDArray[Any]
@@ -29,6 +29,7 @@ _WORST_DEPTH_ERROR = 0.5
 _WORST_ANGLE_DEG = 45.0
 """Angle between normals shown in the brightest colour."""
 _WRONG = np.array((235, 64, 52), np.float32)
+_SKY = "sky"
 _UNKNOWN = 90
 """Grey of pixels without truth in pictures of errors."""
 INDEX_NAME = "index.json"
@@ -77,6 +78,20 @@ class Painter:
                 return depth_colours(values, self.depth_limit)
             case "normals":
                 return normal_colours(values)
+
+    def shown(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """Answers (H, W) of one frame by task, with unknown depth where the classes say sky.
+
+        The sky has no depth, so none is taught there: what a network says of it means nothing.
+        """
+        shown = dict(values)
+        classes = next((v for t, v in values.items() if TASKS[t].kind == "classes"), None)
+        if classes is not None and _SKY in self.label_set.names:
+            is_sky = classes == self.label_set.names.index(_SKY)
+            for task, value in values.items():
+                if TASKS[task].kind == "depth":
+                    shown[task] = np.where(is_sky, INVALID_DEPTH, value)
+        return shown
 
     def errors(self, task: str, values: Array, labels: Array, image: Picture) -> Picture:
         """Where, and how far, values miss the labels; arguments as in `values`."""
