@@ -45,7 +45,7 @@ stop() {
 
 # end_all COMMAND...: kill the processes that COMMAND lists, until it lists none.
 end_all() {
-  local deadline=$((SECONDS + 15)) left
+  local deadline=$((SECONDS + 60)) left
   while left=$("$@" 2>/dev/null) && [[ -n $left ]]; do
     ((SECONDS < deadline)) || die "these processes do not end: $left"
     # shellcheck disable=SC2086 # one word per process

@@ -86,7 +86,7 @@ class Services:
 def kill_all(pids: Callable[[], list[int]]) -> list[int]:
     """SIGKILL what a function lists until it lists nothing; the first list."""
     first = pids()
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while left := pids():
         assert time.monotonic() < deadline, f"these processes do not end: {left}"
         for pid in left:
