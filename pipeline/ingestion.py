@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from mila.data.sample import encode_clip
@@ -139,6 +140,6 @@ def _make_unless_there(folder: Path, size: Size | None, recording: Recording) ->
 
 
 def _refuse_double_keys(recordings: Sequence[Recording]) -> None:
-    for before, after in zip(recordings, recordings[1:], strict=False):
+    for before, after in pairwise(recordings):
         if before.key == after.key:
             raise ValueError(f"videos {before.video} and {after.video} give one key, {after.key}")

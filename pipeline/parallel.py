@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+import cv2
 from tqdm import tqdm
 
 _LINE_EVERY_S = 10.0
@@ -30,7 +31,10 @@ def over_all_cores(
     if count == 1:
         yield from _shown(map(function, items), len(items), what)
         return
-    with multiprocessing.get_context("fork").Pool(count, _one_thread) as pool:
+    # The processes are as many as the cores. OpenCV's threads must be gone before the fork: in a
+    # child they are dead, and the first call that needs them waits for ever.
+    cv2.setNumThreads(0)
+    with multiprocessing.get_context("fork").Pool(count) as pool:
         yield from _shown(pool.imap(function, items), len(items), what)
 
 
@@ -45,9 +49,3 @@ def _shown(results: Iterator[Result], total: int, what: str) -> Iterator[Result]
             said = time.monotonic()
             sys.stderr.write(f"{done}/{total} {what}s\n")
         yield result
-
-
-def _one_thread() -> None:
-    import cv2  # where images are handled; the processes are as many as the cores
-
-    cv2.setNumThreads(1)

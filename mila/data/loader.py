@@ -130,6 +130,10 @@ class ClipLoader:
 
     def _run(self, planned: Iterator[PlannedBatch]) -> Iterator[tuple[Clip, Position]]:
         self._planned.batches = planned
+        if self.settings.workers:
+            # OpenCV's threads must be gone before loader processes are forked: there they are dead,
+            # and the first call that needs them waits for ever.
+            cv2.setNumThreads(0)
         batches = iter(self._loader)
         while True:
             try:
@@ -243,6 +247,5 @@ def _unchanged(batch: Any) -> Any:
 
 
 def _start_worker(worker: int) -> None:
-    """One thread each: the loader processes together are as many as there are cores to use."""
-    cv2.setNumThreads(0)
+    """One torch thread: the loader processes together are as many as there are cores to use."""
     torch.set_num_threads(1)

@@ -1,6 +1,7 @@
 """NYUd v2: 1449 labelled frames in one .mat file, the raw video before them in folders.
 
-`nyu_depth_v2_labeled.mat`, `splits.mat` and `classMapping40.mat`; under `raw/` the scene folders with `r-<time>-<ticks>.ppm`; under `normals/` one `<number>.png` per labelled frame.
+`nyu_depth_v2_labeled.mat`, `splits.mat` and `classMapping40.mat`; under `raw/` the scene folders
+with `r-<seconds>-<ticks>.ppm`; under `normals/` one `<number>.png` per labelled frame.
 
 Source: Silberman et al., ECCV 2012; 40 classes after Gupta et al., CVPR 2013, 13 after Couprie et
 al., ICLR 2013; lens of the colour camera as in the official toolbox. Depth is the measured one, not
@@ -28,8 +29,10 @@ _FPS = 30.0
 _DEPTH_UNITS = 5000.0
 _NUM_FINE = 40
 _THIRTEEN = np.array(
-    (12, 5, 6, 1, 4, 9, 10, 12, 13, 6, 8, 6, 13, 10, 6, 13, 6, 7, 7, 5)  # 1..20
-    + (7, 3, 2, 6, 11, 7, 7, 7, 7, 7, 7, 6, 7, 7, 7, 7, 7, 7, 6, 7)  # 21..40
+    [
+        *(12, 5, 6, 1, 4, 9, 10, 12, 13, 6, 8, 6, 13, 10, 6, 13, 6, 7, 7, 5),
+        *(7, 3, 2, 6, 11, 7, 7, 7, 7, 7, 7, 6, 7, 7, 7, 7, 7, 7, 6, 7),
+    ]
 )
 """Of each of the 40 classes the one of the 13, both counted from 1."""
 

@@ -2,6 +2,7 @@ import os
 from dataclasses import replace
 from itertools import islice
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -276,3 +277,19 @@ def test_clips_of_different_size_need_a_crop(tmp_path, make_clip, make_shards):
 def test_a_batch_larger_than_the_split_is_refused(make_loader):
     with pytest.raises(ValueError, match="7 clips do not fill one batch of 8"):
         make_loader(batch_size=8).epoch()
+
+
+@pytest.mark.timeout(60)
+def test_loader_processes_work_after_this_one_used_threads(tmp_path, make_clip, make_shards):
+    """OpenCV gives large pictures to several threads, and threads do not survive a fork."""
+    make_shards(tmp_path, [make_clip("train-0", frames=2, height=700, width=1000)])
+    source = open_source(DataSettings(root=str(tmp_path)))
+    settings = LoaderSettings("train", OFFSET, ("semseg",), 1, augmentation=Augmentation())
+    cv2.setNumThreads(4)
+
+    alone, _ = next(ClipLoader(source.manifest, source.reader, settings).epoch())
+    cv2.setNumThreads(4)
+    threaded = replace(settings, workers=1, timeout_s=40)
+    forked, _ = next(ClipLoader(source.manifest, source.reader, threaded).epoch())
+
+    assert_same(alone, forked)
