@@ -179,7 +179,7 @@ def write_table(
         f"{processor}, {os.cpu_count()} cores, {device}; torch {torch.__version__}, Python "
         f"{platform.python_version()}; commit {first.get('commit')}"
         f"{' with changes' if first.get('dirty') else ''}; {first.get('threads')} thread(s), clock "
-        f"{first.get('clock')}; `python benchmarks/{bench}.py {' '.join(sys.argv[1:])}`".rstrip(),
+        f"{first.get('clock')}; `{' '.join(['python', f'benchmarks/{bench}.py', *sys.argv[1:]])}`",
         "",
         "| " + " | ".join(columns) + " |",
         "|" + "---|" * len(columns),
