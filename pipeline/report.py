@@ -46,7 +46,7 @@ def _run(_: Params, words: dict[str, str]) -> None:
         results=_read(metrics, "methods"),
         pictures=pictures,
         training=None if train is None else _read(train, "curves"),
-        sweep=None if sweep is None else _read(sweep, "trials"),
+        sweep=None if sweep is None else _rows(sweep),
     )
     write_text(out, document(inputs))
     print(f"{out}: {out.stat().st_size / 1024:.0f} KiB")
@@ -66,15 +66,32 @@ def _read(path: Path, key: str) -> dict[str, Any]:
     Raises:
         ValueError: If it is missing, no JSON or something else.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; run the stage that writes it first")
-    try:
-        page = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON ({error})") from None
+    page = _json(path)
     if not isinstance(page, dict) or key not in page:
         raise ValueError(f"{path}: expected results with {key!r}")
     return page
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The trials of a sweep: a list of rows, or a page that has them as `rows` or `trials`.
+
+    Raises:
+        ValueError: If it is missing, no JSON or something else.
+    """
+    page = _json(path)
+    rows = page.get("rows", page.get("trials")) if isinstance(page, dict) else page
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError(f"{path}: expected one row per trial")
+    return rows
+
+
+def _json(path: Path) -> Any:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; run the stage that writes it first")
+    try:
+        return json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not JSON ({error})") from None
 
 
 if __name__ == "__main__":

@@ -13,6 +13,14 @@ from html import escape
 
 _WIDTH, _HEIGHT = 460, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 18, 14, 46
+_BARS_PER_TICK = 10
+SIDES = {
+    "above": (0, -10, "middle"),
+    "below": (0, 19, "middle"),
+    "right above": (8, -4, "start"),
+    "right below": (8, 13, "start"),
+}
+"""Side of a mark -> shift to the right and down, and how its label is aligned."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,7 @@ class Series:
         style: Class of its colour.
         points: (x, y) in the order they are joined.
         labels: Text beside each mark; empty = none.
+        labels_at: Side of the marks on which labels stand, a key of `SIDES`.
         marks: Whether points are drawn as dots.
     """
 
@@ -31,6 +40,7 @@ class Series:
     style: str
     points: Sequence[tuple[float, float]]
     labels: Sequence[str] = field(default=())
+    labels_at: str = "below"
     marks: bool = True
 
 
@@ -87,11 +97,12 @@ def bar_chart(
         y_label: Above the vertical axis.
     """
     width = 2 * _WIDTH
-    across = Axis(0, len(values), _LEFT, width - _RIGHT, ())
+    ticks = tuple(float(tick) for tick in range(0, len(values), _BARS_PER_TICK))
+    across = Axis(-0.5, len(values) - 0.5, _LEFT, width - _RIGHT, ticks)
     up = axis(0.0, max(values), _HEIGHT - _BOTTOM, _TOP + 16, count=5)
     step = across.place(1) - across.place(0)
     bars = [
-        f'<rect class="{style}" x="{_n(across.place(i) + 0.12 * step)}" y="{_n(up.place(value))}" '
+        f'<rect class="{style}" x="{_n(across.place(i) - 0.38 * step)}" y="{_n(up.place(value))}" '
         f'width="{_n(0.76 * step)}" height="{_n(up.place(0) - up.place(value))}">'
         f"<title>{escape(title)}</title></rect>"
         for i, (value, style, title) in enumerate(zip(values, styles, titles, strict=True))
@@ -131,7 +142,12 @@ def _line(line: Series, across: Axis, up: Axis) -> str:
                 f"<title>{title}</title></circle>"
             )
             if label:
-                parts.append(f'<text class="tag" x="{_n(px + 7)}" y="{_n(py + 14)}">{label}</text>')
+                right, down, anchor = SIDES[line.labels_at]
+                parts.append(
+                    f'<text class="tag" x="{_n(px + right)}" y="{_n(py + down)}" '
+                    f'text-anchor="{anchor}">'
+                    f"{escape(label)}</text>"
+                )
     return "".join(parts)
 
 

@@ -26,13 +26,13 @@ class Inputs:
         results: As `flows/evaluate.py` wrote it.
         pictures: Folder of panels; None leaves the section out.
         training: As `flows/train.py` wrote it, or None.
-        sweep: As `flows/tune.py` wrote it, or None.
+        sweep: Rows of `flows/tune.py`, one per trial, or None.
     """
 
     results: Page
     pictures: Path | None = None
     training: Page | None = None
-    sweep: Page | None = None
+    sweep: Sequence[Page] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,12 @@ def _sections(inputs: Inputs) -> Sequence[_Section]:
             "The same frames are scored at every age; only the keyframe moves away.",
             sections.method_legend() + sections.offset_charts(page),
         ),
-        _Section("All intervals", "", sections.interval_table(page)),
+        _Section(
+            "All intervals",
+            "GMAC saved is against the slow network on every frame; accuracy is the mean over all"
+            " offsets of the interval.",
+            sections.interval_table(page),
+        ),
         _Section("Time of every frame", _latency_words(page), sections.latency_chart(page)),
     ]
     if inputs.pictures is not None:
@@ -88,7 +93,8 @@ def _sections(inputs: Inputs) -> Sequence[_Section]:
                 "Pictures",
                 "Frames of the split that was scored, at the largest offset of the interval. Errors"
                 " of classes are red; errors of depth are brighter the larger they are. In depth,"
-                " near is bright. Coloured rings mark pixels of the frame; the same colours show"
+                " near is bright, and the sky, which has none, is black. Coloured rings mark"
+                " pixels of the frame; the same colours show"
                 " where they look on the keyframe.",
                 class_legend(page["label_set"]) + panels(inputs.pictures),
             )
@@ -104,9 +110,19 @@ def _sections(inputs: Inputs) -> Sequence[_Section]:
         ),
     ]
     if inputs.sweep is not None:
-        found.append(_Section("Sweep", "One row per trial.", sweep_table(inputs.sweep)))
+        found.append(
+            _Section(
+                "Sweep", "One row per trial, on the validation split.", sweep_table(inputs.sweep)
+            )
+        )
     if inputs.training is not None:
-        found.append(_Section("Training", "", training_charts(inputs.training)))
+        found.append(
+            _Section(
+                "Training",
+                "Loss and validation, a line per stage.",
+                training_charts(inputs.training),
+            )
+        )
     return found
 
 

@@ -39,10 +39,10 @@ def tile(number: str, words: str) -> str:
 
 
 def share_bar(share: float, style: str) -> str:
-    """A share 0..1 as percent with a bar behind it."""
+    """A share 0..1 as percent with a bar beside it."""
     return (
-        f'<div class="bar"><i class="{style}" style="width:{100 * share:.1f}%"></i>'
-        f"<b>{100 * share:.1f}</b></div>"
+        f'<div class="bar"><b>{100 * share:.1f}</b>'
+        f'<span><i class="{style}" style="width:{100 * share:.1f}%"></i></span></div>'
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from mila.panels import INDEX_NAME
 from mila.tasks import LABEL_SETS
+from pipeline.page.words import TASK_NAMES
 
 
 def panels(folder: Path) -> str:
@@ -34,7 +35,9 @@ def class_legend(label_set: str) -> str:
 
 def _panel(folder: Path, panel: dict[str, Any]) -> str:
     tiles = "".join(_tile(folder, tile) for tile in panel["tiles"])
-    return f'<h3>{escape(panel["title"])}</h3><div class="panel">{tiles}</div>'
+    task, colon, rest = panel["title"].partition(":")
+    title = TASK_NAMES.get(task, task.capitalize()) + colon + rest
+    return f'<h3>{escape(title)}</h3><div class="panel">{tiles}</div>'
 
 
 def _tile(folder: Path, tile: dict[str, str]) -> str:

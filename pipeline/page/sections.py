@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.page.charts import Series, bar_chart, line_chart
 from pipeline.page.html import cards, dot, legend, share_bar, table, tile, wide_card
-from pipeline.page.words import METHODS, Measure, direction, headline, measures
+from pipeline.page.words import METHODS, TASK_NAMES, Measure, direction, headline, measures
 
 Page = Mapping[str, Any]
 
@@ -18,17 +18,18 @@ def top(page: Page) -> str:
     methods = page["methods"]
     tiles = [tile(f"{100 * page['gmac_saved']:.0f} %", "fewer multiply-adds per frame")]
     for measure in measures(methods["mila"]):
-        change = measure.of(methods["mila"]) - measure.of(methods["slow"])
-        tiles.append(
-            tile(
-                f"{change:+.{measure.digits}f}",
-                f"{measure.title}, against the slow network ({direction(measure)})",
-            )
+        others = ", ".join(
+            f"{words} {measure.text(methods[name])}{measure.unit}"
+            for name, words in (("slow", "slow network"), ("fast", "fast"), ("copy", "copied"))
         )
+        words = f"{measure.plain}, {direction(measure)}; {others}"
+        tiles.append(tile(f"{measure.text(methods['mila'])}{measure.unit}", words))
     latency = page["latency"]
     if "non_keyframes" in latency:
         faster = latency["slow"]["median"] / latency["non_keyframes"]["median"]
-        tiles.append(tile(f"{faster:.1f} x", "as fast between keyframes, median of one frame"))
+        tiles.append(
+            tile(f"{faster:.1f} times", "as fast as the slow network, between keyframes (median)")
+        )
     return f'<p class="lead">{headline(page)}</p><div class="tiles">{"".join(tiles)}</div>'
 
 
@@ -107,7 +108,15 @@ def _cost_series(page: Page, method: str, measure: Measure) -> Series:
         f"c-{method}",
         [(figures["gmac_per_frame"], measure.of(figures)) for _, figures in parts],
         labels=[f"K={interval}" for interval, _ in parts],
+        labels_at=_label_side(method, measure),
     )
+
+
+def _label_side(method: str, measure: Measure) -> str:
+    """The side on which a curve's labels meet no curve: MILA's is the better and flatter one."""
+    if method == "mila":
+        return "above" if measure.higher_is_better else "below"
+    return "right below" if measure.higher_is_better else "right above"
 
 
 def offset_charts(page: Page) -> str:
@@ -172,7 +181,7 @@ def class_table(page: Page) -> str:
             for name, value in ours.items()
             if value is not None and theirs[name] is not None
         ]
-        parts.append(table([f"{task}: class", "Slow, IoU %", "MILA, IoU %"], rows))
+        parts.append(table([f"{TASK_NAMES[task]}: class", "Slow, IoU %", "MILA, IoU %"], rows))
     return "".join(parts)
 
 

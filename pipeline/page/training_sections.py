@@ -12,6 +12,13 @@ from pipeline.page.html import cards, legend, table
 
 Page = Mapping[str, Any]
 
+_COLUMNS = {
+    "keyframe_interval": "Keyframe every",
+    "radius": "Radius of attention",
+    "val/semseg/mean_iou": "Mean IoU",
+    "val/depth/abs_rel": "Depth error (AbsRel)",
+    "gmac_per_frame": "GMAC per frame",
+}
 _STAGES = 3
 """Colours for stages."""
 
@@ -34,13 +41,13 @@ def training_charts(page: Page) -> str:
     return legend(stages) + cards(charts)
 
 
-def sweep_table(page: Page) -> str:
+def sweep_table(rows: Sequence[Page]) -> str:
     """One row per trial; columns are all values that differ between trials."""
-    trials = [flat(trial) for trial in page["trials"]]
+    trials = [flat(row) for row in rows]
     names = list(dict.fromkeys(name for trial in trials for name in trial))
     shown = [n for n in names if len(trials) == 1 or len({str(t.get(n)) for t in trials}) > 1]
-    rows = [[escape(_text(trial.get(name))) for name in shown] for trial in trials]
-    return table([name.replace("_", " ") for name in shown], rows)
+    cells = [[escape(_text(trial.get(name))) for name in shown] for trial in trials]
+    return table([_COLUMNS.get(name, name.replace("_", " ")) for name in shown], cells)
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

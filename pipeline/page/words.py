@@ -17,6 +17,7 @@ class Measure:
         key: `task/metric`, as in the results.
         title: Of charts and table columns, unit included.
         plain: In a sentence.
+        unit: Behind a number.
         scale: Times this, the number has the unit of the title.
         digits: After the point.
         higher_is_better: Direction.
@@ -25,6 +26,7 @@ class Measure:
     key: str
     title: str
     plain: str
+    unit: str
     scale: float
     digits: int
     higher_is_better: bool
@@ -39,10 +41,13 @@ class Measure:
 
 
 _TEXTS = {
-    "mean_iou": ("Mean IoU, %", "mean IoU", 100.0, 1),
-    "abs_rel": ("Depth error (AbsRel), %", "relative depth error", 100.0, 2),
-    "mean_angle_deg": ("Angle of normals, degrees", "angle of the normals", 1.0, 1),
+    "mean_iou": ("Mean IoU, %", "mean IoU", " %", 100.0, 1),
+    "abs_rel": ("Depth error (AbsRel), %", "relative depth error", " %", 100.0, 1),
+    "mean_angle_deg": ("Angle of normals, degrees", "error of the normals", "°", 1.0, 1),
 }
+
+TASK_NAMES = {"semseg": "Segmentation", "depth": "Depth", "normals": "Surface normals"}
+"""Task -> its name on the page."""
 
 METHODS = {
     "slow": "Slow network on every frame",
@@ -59,8 +64,7 @@ def measures(figures: Mapping[str, Any]) -> list[Measure]:
     for task, row in TASKS.items():
         key = f"{task}/{row.metric}"
         if key in figures:
-            title, plain, scale, digits = _TEXTS[row.metric]
-            found.append(Measure(key, title, plain, scale, digits, row.higher_is_better))
+            found.append(Measure(key, *_TEXTS[row.metric], row.higher_is_better))
     return found
 
 
@@ -82,5 +86,6 @@ def headline(page: Mapping[str, Any]) -> str:
 
 def _compared(measure: Measure, mila: Mapping[str, Any], slow: Mapping[str, Any]) -> str:
     ours, theirs = measure.of(mila), measure.of(slow)
-    values = f"{ours:.{measure.digits}f} against {theirs:.{measure.digits}f}"
+    values = f"{ours:.{measure.digits}f}{measure.unit} against {theirs:.{measure.digits}f}"
+    values += measure.unit
     return f"its {measure.plain} is {values}"
