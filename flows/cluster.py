@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.time_limit import within
 from flows.working_dir import check_size
 from mila.config import ClusterSettings
 from mila.identity import ROOT
@@ -30,9 +31,10 @@ ENVIRONMENT = {
 }
 """Set in this process and in every worker, where nothing else is set."""
 
-_CONNECT_S = 60.0
+_KNOCK_S = 10.0
 _WAIT_VARIABLE = "MILA_WAIT_FOR_NODES_S"
 _OBJECT_STORE_BYTES = 200_000_000
+_UNPACKED = "runtime_resources"  # part of the path of every folder that Ray unpacks
 
 
 @dataclass(frozen=True)
@@ -85,14 +87,18 @@ def base_folder() -> Path:
     """The folder that relative paths of data and results mean.
 
     MILA_HOME if set; else the working folder. A job that Ray unpacked into a temporary folder means
-    the folder where the cluster was started: results must outlive the job.
+    the folder where its node was started, the working folder of the nearest process above it that
+    lives elsewhere: results must outlive the job.
     """
     if home := os.environ.get("MILA_HOME"):
         return Path(home)
-    here, started = Path.cwd(), os.environ.get("PWD", "")
-    if "runtime_resources" in here.parts and Path(started).is_dir():
-        return Path(started)
-    return here
+    here = Path.cwd()
+    if _UNPACKED not in here.parts:
+        return here
+    import psutil
+
+    folders = (Path(parent.cwd()) for parent in psutil.Process().parents())
+    return next((folder for folder in folders if _UNPACKED not in folder.parts), here)
 
 
 def absolute(path: str, base: Path) -> str:
@@ -113,28 +119,45 @@ def _start(needs: Needs) -> None:
         address="local",
         include_dashboard=False,
         object_store_memory=_OBJECT_STORE_BYTES,
-        logging_level="WARNING",
+        logging_level=logging.WARNING,
         log_to_driver=False,
     )
 
 
 def _join(address: str) -> None:
     import ray
+    from ray.exceptions import RayError
 
     if address.startswith(("http://", "https://")):
         raise ValueError(
             f"RAY_ADDRESS={address} is a job server; use: ray job submit -- python flows/train.py"
         )
-    options: dict[str, Any] = {"logging_level": "WARNING", "log_to_driver": False}
-    options["runtime_env"] = _runtime_environment()
+    runtime = _runtime_environment()
     try:
-        within(_CONNECT_S, lambda: ray.init(address=address, **options))
-    except (OSError, RuntimeError) as error:
+        _knock(address)
+        ray.init(
+            address=address,
+            runtime_env=runtime,
+            logging_level=logging.WARNING,
+            log_to_driver=False,
+        )
+    except (OSError, RuntimeError, ValueError, RayError) as error:
         reason = str(error).strip().split("\n")[0][:300] or type(error).__name__
         raise ValueError(
             f"no Ray cluster to be had at RAY_ADDRESS={address}: {reason}; start one with `ray "
             "start --head`, or unset RAY_ADDRESS to use this machine alone"
         ) from None
+
+
+def _knock(address: str) -> None:
+    """Find out quickly whether anybody listens: Ray itself takes minutes to give up."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
+    except OSError as error:
+        raise ConnectionError(f"nobody listens there ({error})") from None
 
 
 def _runtime_environment() -> dict[str, Any]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.cluster import Needs, ray_cluster
-from flows.progress import Progress
 from flows.ray_storage import ray_storage
 from flows.recorder import Recorder
 from flows.run_storage import RunStorage
 from mila.config import ClusterSettings, Params
+
+if TYPE_CHECKING:
+    from flows.progress import Progress
 
 _LOCAL_LOOK_S = 0.5
 _REMOTE_LOOK_S = 5.0

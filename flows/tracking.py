@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from flows.cluster import base_folder
 from flows.journal import Journal, Record
 from flows.time_limit import within
 from flows.tracked_run import NullRun, Pixels, TrackedRun, points_of
@@ -59,7 +60,7 @@ def start_run(
         settings: Experiment and registry.
         parent: Id of the run this one belongs to.
     """
-    uri = tracking_uri()
+    uri = tracking_uri(base_folder())
     run: TrackedRun = NullRun()
     if settings.enabled:
         marks = {**tags, "run.kind": kind, "run.name": name}

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def tracking_uri(folder: Path | None = None) -> str:
-    """MLFLOW_TRACKING_URI, else `mlflow.db` in a folder, by default the working one."""
-    place = (folder or Path.cwd()).resolve()
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{place / 'mlflow.db'}"
+def tracking_uri(folder: Path) -> str:
+    """MLFLOW_TRACKING_URI, else `mlflow.db` in a folder."""
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    return given or f"sqlite:///{folder.resolve() / 'mlflow.db'}"
 
 
 def artifact_root(uri: str) -> str | None:
