@@ -102,7 +102,7 @@ def main(argv: Sequence[str]) -> int:
     names = list(SIZES) if values["cases"] == "all" else values["cases"].split(",")
     for name in names:
         if name not in known:
-            measuring.say(f"unknown case {name}; known: all {' '.join(known)}")
+            measuring.say(f"unknown cases={name}; known: all {' '.join(known)}")
             return 2
     lines: list[dict[str, object]] = []
     for name in names:

@@ -43,9 +43,11 @@ def _shown(results: Iterator[Result], total: int, what: str) -> Iterator[Result]
     if sys.stderr.isatty():
         yield from tqdm(results, total=total, unit=what, leave=False)
         return
-    said = time.monotonic()
+    began = said = time.monotonic()
     for done, result in enumerate(results, start=1):
-        if time.monotonic() - said > _LINE_EVERY_S:
-            said = time.monotonic()
-            sys.stderr.write(f"{done}/{total} {what}s\n")
+        now = time.monotonic()
+        if now - said > _LINE_EVERY_S:
+            said = now
+            left = (now - began) / done * (total - done)
+            sys.stderr.write(f"{done}/{total} {what}s, about {left:.0f} s to go\n")
         yield result
