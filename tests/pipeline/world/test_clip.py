@@ -88,6 +88,12 @@ def test_a_dozen_worlds_show_most_classes(dozen) -> None:
     assert share.max() < 0.5
 
 
+def test_the_camera_drives_into_nothing(dozen) -> None:
+    for clip in dozen:
+        touching = (clip.depth > 0) & (clip.depth < 1.0)
+        assert touching.mean((1, 2)).max() < 0.05
+
+
 def test_pictures_are_neither_flat_nor_burnt_out(dozen) -> None:
     for clip in dozen:
         grey = clip.images.mean(-1)
