@@ -17,7 +17,6 @@ from mila.config import LossSettings
 from mila.discriminator import Discriminator, reverse_gradient, unit_rms
 from mila.tasks import IGNORE_LABEL, TASKS, Kind
 
-
 _LARGEST_RELATIVE_ERROR = 4.0
 _SOFT_STRIDE = 2
 

@@ -77,8 +77,8 @@ class Overlay:
         now = self._times[-1]
         kind = "keyframe" if now.keyframe else f"{now.offset} after keyframe"
         for row, text in ((22, kind), (44, f"{now.milliseconds:.1f} ms")):
-            place, font = (10, row), cv2.FONT_HERSHEY_SIMPLEX
-            cv2.putText(strip, text, place, font, 0.5, _TEXT, 1, cv2.LINE_AA)
+            font = cv2.FONT_HERSHEY_SIMPLEX
+            cv2.putText(strip, text, (10, row), font, 0.5, _TEXT, 1, cv2.LINE_AA)
         longest = max(time.milliseconds for time in self._times)
         room = max((columns - 180) // _BAR_COLUMNS, 0)
         for place, time in enumerate(list(self._times)[::-1][:room]):

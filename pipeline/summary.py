@@ -19,7 +19,7 @@ from mila.results import table
 VERB = Verb(
     name="python -m pipeline.summary",
     summary="Write the table of a results file into a Markdown file, between its markers.",
-    example="python -m pipeline.summary metrics=docs/results/street.json into=README.md name=street",
+    example="python -m pipeline.summary metrics=reports/metrics.json into=README.md name=street",
     arguments={
         "metrics": "required: JSON file that flows/evaluate.py wrote",
         "into": "required: Markdown file with <!-- NAME --> and <!-- /NAME --> lines",
