@@ -69,7 +69,7 @@ def start_run(
         try:
             run = within(_START_S, lambda: _open(uri, name, params, marks, settings))
         except _trouble() as error:
-            _LOG.warning("MLflow at %s: %s; this run is not recorded for now", shown(uri), error)
+            _LOG.warning("%s: %s; this run is not recorded for now", shown(uri), _reason(error))
     status = "FAILED"
     try:
         yield run
@@ -115,11 +115,8 @@ class MlflowRun:
 
     def tag(self, name: str) -> str:
         """The value of a tag; empty if it is not set or not known."""
-
-        def call() -> str:
-            return str(_client(self.uri).get_run(self.run_id).data.tags.get(name, ""))
-
-        return self._try(f"read tag {name}", call) or ""
+        run = self._try(f"read tag {name}", lambda: _client(self.uri).get_run(self.run_id))
+        return str(run.data.tags.get(name, "")) if run else ""
 
     def file(self, path: Path, folder: str = "") -> None:
         """Keep a file, or all files of a folder, as artifacts."""
@@ -166,8 +163,7 @@ class MlflowRun:
         try:
             return call()
         except _trouble() as error:
-            reason = str(error).strip().split("\n")[0][:300]
-            _LOG.warning("MLflow at %s: cannot %s: %s", shown(self.uri), what, reason)
+            _LOG.warning("%s: cannot %s: %s", shown(self.uri), what, _reason(error))
             return None
 
 
@@ -294,6 +290,11 @@ def _trouble() -> tuple[type[Exception], ...]:
     from sqlalchemy.exc import SQLAlchemyError
 
     return (MlflowException, RequestException, SQLAlchemyError, OSError)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error, without passwords in addresses."""
+    return shown(str(error).strip().split("\n")[0])[:300]
 
 
 def _release(package: str) -> str:

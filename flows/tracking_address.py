@@ -22,9 +22,9 @@ def artifact_root(uri: str) -> str | None:
     return (place.parent / "mlartifacts").as_uri() if place else None
 
 
-def shown(uri: str) -> str:
-    """The address without user and password."""
-    return re.sub(r"//[^/@]*@", "//", uri)
+def shown(text: str) -> str:
+    """Text without the user and password of any address in it."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 @contextlib.contextmanager
