@@ -1,27 +1,40 @@
 """Every setting as one tree of frozen models: bounds, units and a sentence for each.
 
 Sections are passed down, never the whole tree; leaf modules take plain keyword arguments.
-Fields marked `same_result` do not change what is learnt and stay out of a run's identity.
+Fields made by `same_result` do not change what is learnt and stay out of a run's identity.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-_SAME: dict[str, Any] = {"same_result": True}
+from mila.model_settings import (
+    EncoderSettings,
+    FusionSettings,
+    ModelSettings,
+    PropagationSettings,
+)
+from mila.settings import Settings, same_result
 
-
-class Settings(BaseModel):
-    """A section of the settings: read once, never changed, no unknown names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-def _same(default: Any, **bounds: Any) -> Any:
-    """A field that does not change the result of a run."""
-    return Field(default=default, json_schema_extra=_SAME, **bounds)
+__all__ = [
+    "ClusterSettings",
+    "DataSettings",
+    "EncoderSettings",
+    "EvaluationSettings",
+    "FusionSettings",
+    "LossSettings",
+    "ModelSettings",
+    "Params",
+    "PropagationSettings",
+    "Settings",
+    "StageSettings",
+    "SweepSettings",
+    "TrackingSettings",
+    "TrainSettings",
+    "WorldSettings",
+]
 
 
 class WorldSettings(Settings):
@@ -45,7 +58,7 @@ class WorldSettings(Settings):
     """Frames per second of the motion."""
     quality: int = Field(default=95, ge=50, le=100)
     """JPEG quality of the frames."""
-    workers: int = _same(0, ge=0)
+    workers: int = same_result(0, ge=0)
     """Processes that render; 0 = one per core."""
 
 
@@ -66,106 +79,12 @@ class DataSettings(Settings):
     """Training crop, height and width in pixels; none = the whole image."""
     clips_from_stills: bool = False
     """Make clips of single labelled stills by a smooth random homography over time."""
-    loader_workers: int = _same(1, ge=0)
+    loader_workers: int = same_result(1, ge=0)
     """Loader processes of each training process; 0 = in the training process itself."""
-    cache: str | None = _same(None)
+    cache: str | None = same_result(None)
     """Local folder for clips read from s3://; none = no cache."""
-    cache_gib: float = _same(10.0, gt=0)
+    cache_gib: float = same_result(10.0, gt=0)
     """Size limit of the cache, GiB."""
-
-
-class EncoderSettings(Settings):
-    """One encoder, image to features."""
-
-    kind: Literal["pyramid", "resnet18", "resnet34", "resnet50", "resnet101"] = "pyramid"
-    """`pyramid` = small residual net with a top-down path; resnetN = public ResNet with a neck."""
-    widths: tuple[int, ...] = (32, 64, 128, 192)
-    """Pyramid only: channels at strides 2, 4, 8, 16."""
-    depths: tuple[int, ...] = (1, 2, 3, 4)
-    """Pyramid only: residual blocks at strides 2, 4, 8, 16; 0 = a strided convolution alone."""
-    smooth: bool = True
-    """Pyramid only: a 3x3 convolution after the top-down path instead of a 1x1."""
-    neck: Literal["conv", "aspp"] = "conv"
-    """ResNets only: 1x1 convolution, or atrous pyramid pooling."""
-    cut: bool = False
-    """ResNets only: leave out the last stage."""
-    stride: Literal[8, 16] | None = None
-    """ResNets only: stride of the trunk, enlarged to the feature stride; none = the same."""
-    weights: str | None = None
-    """ResNets only: file with public ImageNet weights."""
-
-
-class PropagationSettings(Settings):
-    """How keyframe features reach the other frames."""
-
-    kind: Literal[
-        "ila", "copy", "concat", "global", "flow_warp", "exact_flow", "score_fusion", "lvs"
-    ] = "ila"
-    """Inter-frame local attention or one of its peers."""
-    radius: int = Field(default=4, ge=0, le=32)
-    """Reach of the attention window, in feature pixels; 0 looks at the same position only."""
-    key_channels: int = Field(default=16, ge=4)
-    """Channels of query and key."""
-    task_specific: bool = False
-    """TS: every task attends its own features."""
-    multi_frame: bool = False
-    """MF: the frame before joins the keyframe under one softmax."""
-    projection: Literal["shared", "separate", "none"] = "shared"
-    """Whether query and key share their projection."""
-    value: Literal["identity", "conv"] = "identity"
-    """Whether values pass a 1x1 convolution."""
-    scaling: Literal["sqrt", "one", "cosine"] = "sqrt"
-    """Scale of the scores: 1/sqrt(d), 1, or cosine with a learned temperature."""
-    reference_bias: bool = False
-    """MF: a learned score offset for each kind of reference."""
-    flow_width: int = Field(default=16, ge=8)
-    """Peers that estimate flow: channels of the flow network's first layer."""
-
-
-class FusionSettings(Settings):
-    """How propagated and current features are joined on non-keyframes."""
-
-    kind: Literal["residual", "concat", "propagated"] = "residual"
-    """Z + phi([Z; X]); phi([Z; X]) alone; or Z alone."""
-    low: bool = True
-    """Feed phi the fast encoder's low-level features too."""
-    hints: bool = True
-    """Feed phi the offset and what the propagation tells about itself (displacement, spread)."""
-    kernel: Literal[1, 3] = 1
-    """Kernel of phi's first convolution."""
-    width: int = Field(default=64, ge=16)
-    """Hidden channels of phi."""
-
-
-class ModelSettings(Settings):
-    """The networks."""
-
-    tasks: tuple[Literal["semseg", "depth", "normals"], ...] = ("semseg", "depth")
-    """Tasks predicted."""
-    label_set: Literal["cityscapes", "camvid", "nyud40", "nyud13"] = "cityscapes"
-    """Classes of the semantic task."""
-    channels: int = Field(default=64, ge=16)
-    """Feature channels C of both encoders."""
-    feature_stride: Literal[4, 8, 16] = 4
-    """Image pixels per feature pixel."""
-    head_channels: int = Field(default=48, ge=8)
-    """Hidden channels of a head."""
-    head_kernel: Literal[1, 3] = 1
-    """Kernel of a head's first convolution."""
-    depth_scale: float = Field(default=10.0, gt=0)
-    """Heads of outdoor depth predict depth_scale / depth; metres."""
-    depth_range: tuple[float, float] = (0.5, 200.0)
-    """Smallest and largest depth ever predicted, metres."""
-    slow: EncoderSettings = EncoderSettings()
-    """Keyframe encoder."""
-    fast: EncoderSettings = EncoderSettings(
-        widths=(16, 32, 64, 96), depths=(0, 1, 1, 1), smooth=False
-    )
-    """Encoder of all other frames."""
-    propagation: PropagationSettings = PropagationSettings()
-    """Between the frames."""
-    fusion: FusionSettings = FusionSettings()
-    """On non-keyframes."""
 
 
 class LossSettings(Settings):
@@ -233,7 +152,7 @@ class TrainSettings(Settings):
     """Largest norm of the gradient."""
     ema: float = Field(default=0.0, ge=0, lt=1)
     """Decay of the weight average that is evaluated and exported; 0 = off."""
-    report_every: int = _same(200, ge=1)
+    report_every: int = same_result(200, ge=1)
     """Updates between reports; each report is also a checkpoint."""
     start_from: str | None = None
     """Exported weights to start from instead of random ones."""
@@ -242,21 +161,21 @@ class TrainSettings(Settings):
 class ClusterSettings(Settings):
     """What a run asks of Ray."""
 
-    num_workers: int = _same(1, ge=0)
+    num_workers: int = same_result(1, ge=0)
     """Training processes; 0 = no Ray, in this process."""
-    min_workers: int | None = _same(None, ge=1)
+    min_workers: int | None = same_result(None, ge=1)
     """Elastic training: smallest number of workers to go on with; none = always num_workers."""
-    cpus_per_worker: float = _same(2, gt=0)
+    cpus_per_worker: float = same_result(2, gt=0)
     """CPUs of one training process; also its torch threads."""
-    use_gpu: bool = _same(False)
+    use_gpu: bool = same_result(False)
     """One GPU per training process."""
-    storage: str = _same("runs")
+    storage: str = same_result("runs")
     """Folder or s3:// prefix of checkpoints and journals."""
-    max_failures: int = _same(3, ge=0)
+    max_failures: int = same_result(3, ge=0)
     """Worker failures survived before the run gives up."""
-    keep_checkpoints: int = _same(2, ge=1)
+    keep_checkpoints: int = same_result(2, ge=1)
     """Newest checkpoints kept."""
-    checkpoint_failures: int = _same(2, ge=0)
+    checkpoint_failures: int = same_result(2, ge=0)
     """Checkpoints that may fail in a row, each after its own retries, while training goes on."""
 
 
@@ -273,7 +192,7 @@ class SweepSettings(Settings):
     """Updates of the joint stage in a trial."""
     grace: float = Field(default=0.5, gt=0, le=1)
     """ASHA: share of a trial's frames it may always process."""
-    concurrent: int = _same(1, ge=1)
+    concurrent: int = same_result(1, ge=1)
     """Trials at a time."""
 
 
@@ -290,18 +209,18 @@ class EvaluationSettings(Settings):
     """Truth beyond it is left out, predictions are clamped to it; metres."""
     latency_frames: int = Field(default=60, ge=5)
     """Frames of the latency measurement."""
-    threads: int = _same(1, ge=1)
+    threads: int = same_result(1, ge=1)
     """Torch threads while latency is measured."""
 
 
 class TrackingSettings(Settings):
     """Where runs are recorded; addresses come from the environment (MLFLOW_TRACKING_URI)."""
 
-    experiment: str = _same("mila")
+    experiment: str = same_result("mila")
     """MLflow experiment."""
-    registered_model: str = _same("mila")
+    registered_model: str = same_result("mila")
     """Name in the model registry; empty = do not register."""
-    enabled: bool = _same(True)
+    enabled: bool = same_result(True)
     """Record to MLflow at all."""
 
 
