@@ -138,12 +138,13 @@ def _search(
         body = trainable(run.url, params, identity.fingerprint, gmac)
         results = _tuner(run, params, tune.with_resources(body, resources)).fit()
         errors = [result for result in results if result.error is not None]
-        return {Trial(**_point(result.config)).name: _cause(result.error) for result in errors}
+        return {Path(result.path).name: _cause(result.error) for result in errors}
 
 
 def _tuner(run: RunStorage, params: Params, body: Any) -> Any:
     """The tuner of this sweep, where it was interrupted."""
     from ray import tune
+    from ray.tune.logger import JsonLoggerCallback
 
     from flows.asha import AshaByInterval
 
@@ -176,6 +177,7 @@ def _tuner(run: RunStorage, params: Params, body: Any) -> Any:
             storage_path=place.path.rpartition("/")[0],
             storage_filesystem=place.filesystem,
             failure_config=tune.FailureConfig(max_failures=params.cluster.max_failures),
+            callbacks=[JsonLoggerCallback()],
             verbose=0,
         ),
     )
