@@ -42,9 +42,11 @@ def training_charts(page: Page) -> str:
 
 
 def sweep_table(rows: Sequence[Page]) -> str:
-    """One row per trial; columns are all values that differ between trials."""
+    """One row per trial; columns are what differs between trials, of accuracy the main metrics."""
     trials = [flat(row) for row in rows]
-    names = list(dict.fromkeys(name for trial in trials for name in trial))
+    main = {f"val/{task}/{row.metric}" for task, row in TASKS.items()}
+    found = dict.fromkeys(name for trial in trials for name in trial)
+    names = [name for name in found if name in main or not name.startswith("val/")]
     shown = [n for n in names if len(trials) == 1 or len({str(t.get(n)) for t in trials}) > 1]
     cells = [[escape(_text(trial.get(name))) for name in shown] for trial in trials]
     return table([_COLUMNS.get(name, name.replace("_", " ")) for name in shown], cells)

@@ -72,7 +72,13 @@ def metrics(tmp_path: Path) -> Path:
     )
     path.write_text(json.dumps(_results()))
     rows = [
-        {"keyframe_interval": k, "radius": 4, "val/semseg/mean_iou": 0.6 + k / 100} for k in (3, 5)
+        {
+            "keyframe_interval": k,
+            "radius": 4,
+            "val/semseg/mean_iou": 0.6 + k / 100,
+            "val/semseg/pixel_accuracy": 0.9 + k / 1000,
+        }
+        for k in (3, 5)
     ]
     (path.parent / "sweep.json").write_text(json.dumps({"rows": rows}))
     curves = {"slow": {"loss": [[10, 2.0], [20, 1.0]]}}
@@ -123,6 +129,8 @@ def test_the_page_holds_every_section_and_asks_nobody(metrics: Path) -> None:
     assert "Segmentation: test-00, frame 2" in page
     assert page.count('<rect class="c-key"') == 2
     assert page.count('<rect class="c-mila"') == 4
+    assert "<th>Keyframe every</th><th>Mean IoU</th></tr>" in page  # Equal radii say nothing.
+    assert "pixel_accuracy" not in page
     assert "A &lt;processor&gt;" in page
     assert "train</td>" not in page  # A class that never occurs has no IoU.
     checked = _Checked()
