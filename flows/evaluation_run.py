@@ -5,6 +5,7 @@ Writes the page of results as JSON and, beside it in `evaluation/`, pictures wit
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from torch import Tensor
 from flows.cluster import absolute, set_environment
 from flows.counting import Counting
 from flows.provenance import commit_of, provenance
+from flows.tracked_run import TrackedRun
 from flows.tracking import start_run
 from mila.clip import Clip
 from mila.config import Params
@@ -79,9 +81,11 @@ def run_evaluation(params: Params, request: Request) -> Page:
     if references:
         add_delta_m(page, references)
     panels = _draw(model, source, params)
-    write_panels(request.out.parent / PICTURES, panels)
-    write_page(request.out, page)
-    _record(params, request, page, panels)
+    with _tracked(params, request, page) as run:
+        page["mlflow_run_id"] = run.run_id
+        write_panels(request.out.parent / PICTURES, panels)
+        write_page(request.out, page)
+        _record(run, request, page, panels)
     return page
 
 
@@ -181,30 +185,36 @@ def _draw(model: Mila, source: DataSource, params: Params) -> list[Panel]:
     ]
 
 
-def _record(params: Params, request: Request, page: Page, panels: Sequence[Panel]) -> None:
-    """Tell the tracking service."""
+def _tracked(
+    params: Params, request: Request, page: Page
+) -> contextlib.AbstractContextManager[TrackedRun]:
+    """The run at the tracking service; the same model, data and settings give the same run."""
     inputs = {"data.root": page["data"]["fingerprint"], "model": page["model"]["sha256"]}
     identity = identify(params, inputs, sections=("evaluation",))
-    split = params.evaluation.split
     settings = {f"evaluation.{k}": v for k, v in params.evaluation.model_dump(mode="json").items()}
-    with start_run(
+    return start_run(
         "evaluate",
         run_name("evaluate", identity),
         params={**settings, "model": request.model, "data.root": params.data.root},
         tags=provenance(identity),
         settings=params.tracking,
-    ) as run:
-        values = {"gmac_saved": page["gmac_saved"]}
-        for method, figures in page["methods"].items():
-            plain = {k: v for k, v in figures.items() if isinstance(v, float)}
-            values |= {f"{split}/{method}/{name}": value for name, value in plain.items()}
-        run.metrics(values)
-        for method, offsets in page["offsets"].items():
-            for offset, figures in enumerate(offsets):
-                main = main_metrics(figures)
-                run.metrics(
-                    {f"{split}/{method}/by_offset/{t}": v for t, v in main.items()}, step=offset
-                )
-        run.file(request.out)
-        if panels:
-            run.image(sheet(panels), "panels.png")
+    )
+
+
+def _record(run: TrackedRun, request: Request, page: Page, panels: Sequence[Panel]) -> None:
+    """Tell the tracking service what was found."""
+    split = page["data"]["split"]
+    values = {"gmac_saved": page["gmac_saved"]}
+    for method, figures in page["methods"].items():
+        plain = {k: v for k, v in figures.items() if isinstance(v, float)}
+        values |= {f"{split}/{method}/{name}": value for name, value in plain.items()}
+    run.metrics(values)
+    for method, offsets in page["offsets"].items():
+        for offset, figures in enumerate(offsets):
+            main = main_metrics(figures)
+            run.metrics(
+                {f"{split}/{method}/by_offset/{t}": v for t, v in main.items()}, step=offset
+            )
+    run.file(request.out)
+    if panels:
+        run.image(sheet(panels), "panels.png")

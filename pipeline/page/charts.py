@@ -14,6 +14,8 @@ from html import escape
 _WIDTH, _HEIGHT = 460, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 18, 14, 46
 _BARS_PER_TICK = 10
+_LABEL_ROOM = 0.09
+"""Share of a chart's height that a label takes."""
 SIDES = {
     "above": (0, -10, "middle"),
     "below": (0, 19, "middle"),
@@ -73,10 +75,19 @@ def line_chart(
     xs = [x for line in series for x, _ in line.points] + ([0.0] if from_zero else [])
     ys = [y for line in series for _, y in line.points]
     across = axis(min(xs), max(xs), _LEFT, _WIDTH - _RIGHT, count=6)
-    up = axis(min(ys), max(ys), _HEIGHT - _BOTTOM, _TOP + 16, count=5)
+    low, high = _with_room(min(ys), max(ys), {line.labels_at for line in series if line.labels})
+    up = axis(low, high, _HEIGHT - _BOTTOM, _TOP + 16, count=5)
     body = [_grid(across, up), _titles(x_label, y_label)]
     body += [_line(line, across, up) for line in series]
     return _svg(body, f"{y_label} against {x_label}")
+
+
+def _with_room(low: float, high: float, sides: set[str]) -> tuple[float, float]:
+    """Limits that leave room for labels below the lowest or above the highest mark."""
+    room = _LABEL_ROOM * (high - low)
+    is_below = any(SIDES[side][1] > 0 for side in sides)
+    is_above = any(SIDES[side][1] < 0 for side in sides)
+    return low - room * is_below, high + room * is_above
 
 
 def bar_chart(

@@ -107,7 +107,7 @@ def _cost_series(page: Page, method: str, measure: Measure) -> Series:
         METHODS[method],
         f"c-{method}",
         [(figures["gmac_per_frame"], measure.of(figures)) for _, figures in parts],
-        labels=[f"K={interval}" for interval, _ in parts],
+        labels=[f"K={k}" if place == 0 else k for place, (k, _) in enumerate(parts)],
         labels_at=_label_side(method, measure),
     )
 

@@ -70,6 +70,26 @@ def test_twice_the_same_accuracy_and_the_same_pictures(words: list[str], tmp_pat
     assert {p.name: p.read_bytes() for p in (folder / "evaluation").iterdir()} == pictures
 
 
+def test_the_evaluation_is_recorded(words: list[str], tmp_path: Path, mlflow_uri: str) -> None:
+    from mlflow import MlflowClient
+
+    assert main([*words, "tracking.enabled=true"]) == 0
+
+    page = json.loads((tmp_path / "reports" / "metrics.json").read_text())
+    client = MlflowClient(mlflow_uri)
+    run = client.get_run(page["mlflow_run_id"])
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["run.kind"] == "evaluate"
+    mila = page["methods"]["mila"]
+    assert run.data.metrics["test/mila/semseg/mean_iou"] == mila["semseg/mean_iou"]
+    assert run.data.metrics["gmac_saved"] == page["gmac_saved"]
+    history = client.get_metric_history(run.info.run_id, "test/mila/by_offset/depth")
+    by_offset = {point.step: point.value for point in history}
+    assert by_offset == {o: f["depth/abs_rel"] for o, f in enumerate(page["offsets"]["mila"])}
+    kept = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert {"metrics.json", "panels.png"} <= kept
+
+
 def test_delta_m_refers_to_single_task_pages(words: list[str], tmp_path: Path) -> None:
     assert main(words) == 0
     page = tmp_path / "reports" / "metrics.json"
