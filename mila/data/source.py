@@ -25,15 +25,29 @@ class DataSource:
     reader: ClipReader
 
 
-def open_source(data: DataSettings, s3: S3Options | None = None) -> DataSource:
+def open_source(
+    data: DataSettings, s3: S3Options | None = None, *, label_set: str | None = None
+) -> DataSource:
     """Read the manifest at `data.root` and get ready to read its clips.
 
+    Args:
+        data: Which data set, and its cache.
+        s3: How to reach S3; None leaves that to the usual AWS variables.
+        label_set: Classes that semantic labels must belong to; None takes any.
+
     Raises:
-        ValueError: If there is no manifest, or it is not one.
+        ValueError: If there is no manifest, it is not one, or the classes are others.
     """
     storage = open_storage(data.root, s3)
+    manifest = read_manifest(storage)
+    for row in manifest.clips:
+        if label_set and "semseg" in row.labels and row.label_set != label_set:
+            raise ValueError(
+                f"{data.root}: clip {row.key} has the classes of {row.label_set}, "
+                f"model.label_set is {label_set}"
+            )
     cache = ContentCache(Path(data.cache), int(data.cache_gib * _GIB)) if data.cache else None
-    return DataSource(read_manifest(storage), ClipReader(storage, cache))
+    return DataSource(manifest, ClipReader(storage, cache))
 
 
 def training_loader(

@@ -279,6 +279,21 @@ def test_a_batch_larger_than_the_split_is_refused(make_loader):
         make_loader(batch_size=8).epoch()
 
 
+def test_other_classes_than_the_model_has_are_refused(root, make_clip, make_shards, tmp_path):
+    data = DataSettings(root=str(root))
+    assert open_source(data, label_set="cityscapes").manifest.clips
+
+    with pytest.raises(
+        ValueError, match=r"has the classes of cityscapes, model.label_set is camvid"
+    ):
+        open_source(data, label_set="camvid")
+
+    clip = make_clip("train-0", label_set="camvid")
+    clip.semseg[:] = 255
+    make_shards(tmp_path / "depth", [clip])
+    assert open_source(DataSettings(root=str(tmp_path / "depth")), label_set="nyud40")
+
+
 @pytest.mark.timeout(60)
 def test_loader_processes_work_after_this_one_used_threads(tmp_path, make_clip, make_shards):
     """OpenCV gives large pictures to several threads, and threads do not survive a fork."""
