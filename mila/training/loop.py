@@ -11,6 +11,7 @@ from typing import Protocol
 from mila.clip import Clip
 from mila.data.plan import Position
 from mila.training.context import Report
+from mila.training.optim import average_statistics
 from mila.training.stages import Stage
 from mila.training.state import TrainState
 from mila.training.update import Hardware, Players, update_joint, update_per_frame
@@ -123,6 +124,7 @@ def _update(state: TrainState, stage: Stage, clip: Clip, hardware: Hardware) -> 
     else:
         net = state.model.slow if stage.name == "slow" else state.model.fast_alone
         numbers = update_per_frame(net, clip, players, hardware)
+    average_statistics(state.model, hardware.world_size)
     numbers["learning_rate"] = float(state.schedule.get_last_lr()[0])
     for schedule in (state.schedule, state.second_schedule):
         if schedule is not None:

@@ -1,4 +1,4 @@
-"""Parameter groups, optimizers and schedules from settings, and gradients averaged over ranks."""
+"""Parameter groups, optimizers and schedules from settings; what is averaged over ranks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -74,3 +75,24 @@ def average_gradients(parameters: list[Tensor], world_size: int) -> None:
     for p in parameters:
         p.grad = flat[at : at + p.numel()].view_as(p).clone()
         at += p.numel()
+
+
+def average_statistics(network: nn.Module, world_size: int) -> None:
+    """Replace running statistics by their means over ranks, as one flat message.
+
+    Every rank then holds what rank 0 saves: a run that goes on from a checkpoint is the run that
+    was never stopped. Statistics of networks that are not trained now are left alone.
+    """
+    if world_size == 1:
+        return
+    moving = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.training]
+    statistics = [s for m in moving for s in (m.running_mean, m.running_var) if s is not None]
+    if not statistics:
+        return
+    flat = torch.cat(statistics)
+    dist.all_reduce(flat)
+    flat /= world_size
+    for own, mean in zip(
+        statistics, flat.split_with_sizes([s.numel() for s in statistics]), strict=True
+    ):
+        own.copy_(mean)
