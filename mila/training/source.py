@@ -24,7 +24,7 @@ class ShardSource:
         self._params = params
         self._rank = rank
         self._world_size = world_size
-        self._source = open_source(params.data)
+        self._source = open_source(params.data, label_set=params.model.label_set)
 
     def stream(self, stage: Stage, start: Position) -> Iterator[tuple[Clip, Position]]:
         """Batches from a global position on, without end."""

@@ -26,7 +26,7 @@ class Validation:
     def __init__(self, params: Params, hardware: Hardware) -> None:
         self._params = params
         self._hardware = hardware
-        self._source: DataSource = open_source(params.data)
+        self._source: DataSource = open_source(params.data, label_set=params.model.label_set)
         self._empty = not self._source.manifest.split("val")
 
     def __call__(self, state: TrainState, stage: Stage) -> dict[str, float]:
