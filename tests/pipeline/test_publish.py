@@ -1,0 +1,58 @@
+import pytest
+
+from mila.data.local_storage import LocalStorage
+from mila.data.manifest import read_manifest
+from pipeline.publish import copy_all, main
+
+
+@pytest.fixture
+def data(tmp_path, make_clip, make_shards):
+    make_shards(tmp_path / "data", [make_clip("train-0"), make_clip("val-0")])
+    return tmp_path / "data"
+
+
+def files(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_the_copy_is_the_same_and_old_shards_are_gone(data, tmp_path, capsys):
+    old = LocalStorage(tmp_path / "to")
+    old.put("shards/train-00007.tar", b"old")
+
+    assert main([f"data={data}", f"to={tmp_path / 'to'}"]) == 0
+
+    assert files(tmp_path / "to") == files(data)
+    assert "2 clips" in capsys.readouterr().out
+
+
+def test_the_manifest_comes_last(data, tmp_path):
+    class Cut(LocalStorage):
+        def put(self, name, raw):
+            if name.endswith("val-00000.tar"):
+                raise OSError("disk full")
+            super().put(name, raw)
+
+    target = Cut(tmp_path / "to")
+    copy_all(LocalStorage(data), LocalStorage(tmp_path / "to"))
+
+    with pytest.raises(OSError, match="disk full"):
+        copy_all(LocalStorage(data), target)
+
+    with pytest.raises(ValueError, match="no manifest there"):
+        read_manifest(target)
+
+
+def test_a_copy_that_is_not_there_is_noticed(data, tmp_path):
+    class Forgetful(LocalStorage):
+        def put(self, name, raw):
+            if not name.startswith("shards/"):
+                super().put(name, raw)
+
+    with pytest.raises(ValueError, match="does not list what was written"):
+        copy_all(LocalStorage(data), Forgetful(tmp_path / "to"))
+
+
+def test_bad_words_get_one_sentence(tmp_path, capsys):
+    assert main([f"data={tmp_path}", f"to={tmp_path / 'x'}"]) == 2
+    assert "no manifest there" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
