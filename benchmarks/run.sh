@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# What `make bench` runs: every benchmark, one JSON line per case; tables go to benchmarks/results.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+for name in attention loader renderer; do
+  python "benchmarks/$name.py"
+done
