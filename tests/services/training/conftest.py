@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -25,20 +26,19 @@ SETTINGS = (
     "train.joint.updates=8",
     "train.report_every=2",
     "cluster.cpus_per_worker=1",
-    "cluster.storage=s3://runs",
 )
 
 
 class Training:
     """One `flows/train.py` and the run it trains; may be started again."""
 
-    def __init__(self, services: Any, folder: Path, name: str, words: tuple[str, ...]) -> None:
-        self.name = name
-        self.words = words
-        self.run = RunStorage(f"s3://runs/{name}")
-        self.out = folder / name
+    def __init__(self, services: Any, folder: Path, url: str, words: tuple[str, ...]) -> None:
+        storage, _, self.name = url.rpartition("/")
+        self.words = (f"cluster.storage={storage}", *words)
+        self.run = RunStorage(url)
+        self.out = folder / self.name
         self.folder = folder
-        self.log = folder / f"{name}.log"
+        self.log = folder / f"{self.name}.log"
         self._services = services
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -101,6 +101,15 @@ class Training:
         self._until(lambda: self.run.journal.length() >= number, f"{number} records", seconds)
         return self.run.journal.read(number)
 
+    def tracked(self) -> Any:
+        """The only run that MLflow has of it, as MLflow gives it."""
+        from mlflow import MlflowClient
+
+        client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+        experiment = client.get_experiment_by_name("mila").experiment_id
+        (run,) = client.search_runs([experiment], f"tags.`run.storage` = '{self.run.url}'")
+        return run
+
     def records(self) -> list[Record]:
         """All committed reports."""
         return list(self.run.journal.since(0))
@@ -134,11 +143,13 @@ def new_training(
 ) -> Iterator[Callable[..., Training]]:
     """Makes a training, `new_training("name", workers=2, "word=...")`; none outlives the tests."""
     folder = tmp_path_factory.mktemp("training")
+    # Services that stay up keep the runs of earlier sessions, made by other sources.
+    storage = f"s3://runs/{uuid.uuid4().hex[:8]}"
     made: list[Training] = []
 
     def make(name: str, *words: str, workers: int = 0) -> Training:
         settings = (f"data.root={street}", f"cluster.num_workers={workers}", *words)
-        made.append(Training(services, folder, name, settings))
+        made.append(Training(services, folder, f"{storage}/{name}", settings))
         return made[-1]
 
     yield make
@@ -197,10 +208,7 @@ def _one_run_with_each_step_once(training: Training) -> int:
     """One run, finished, with one loss per update, in the order of the journal."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
-    experiment = client.get_experiment_by_name("mila")
-    query = f"tags.`run.name` = '{training.name}'"
-    (run,) = client.search_runs([experiment.experiment_id], query)
+    client, run = MlflowClient(os.environ["MLFLOW_TRACKING_URI"]), training.tracked()
     assert run.info.status == "FINISHED"
     names = [name for name in run.data.metrics if name.endswith("/train/loss")]
     points = [point for name in names for point in client.get_metric_history(run.info.run_id, name)]

@@ -25,15 +25,9 @@ def _title(pid: int) -> str:
 
 
 def test_job_on_two_hosts_ends(services, undisturbed_pair, sound, note):
-    from mlflow import MlflowClient
-
-    client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
-    experiment = client.get_experiment_by_name("mila").experiment_id
-    (run,) = client.search_runs([experiment], "tags.`run.name` = 'undisturbed-pair'")
+    tags = undisturbed_pair.tracked().data.tags
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    assert run.data.tags["git.commit"].rstrip("+") == head.stdout.strip(), (
-        "the commit travels along"
-    )
+    assert tags["git.commit"].rstrip("+") == head.stdout.strip(), "the commit travels along"
     records = undisturbed_pair.records()
     note(
         "nothing, two workers on two hosts, as a job",

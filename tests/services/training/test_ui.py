@@ -16,12 +16,9 @@ FLAGS = (
 
 
 def test_run_page_shows_name_status_and_final_metric(services, undisturbed, tmp_path):
-    from mlflow import MlflowClient
-
-    client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
-    experiment = client.get_experiment_by_name("mila").experiment_id
-    (run,) = client.search_runs([experiment], f"tags.`run.name` = '{undisturbed.name}'")
-    url = f"{os.environ['MLFLOW_TRACKING_URI']}/#/experiments/{experiment}/runs/{run.info.run_id}"
+    run = undisturbed.tracked()
+    place = f"experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    url = f"{os.environ['MLFLOW_TRACKING_URI']}/#/{place}"
     metric = "final/joint/depth/abs_rel"
 
     done = subprocess.run(
