@@ -8,6 +8,8 @@ from mila.data.manifest import CLIPS_NAME, read_manifest
 from mila.data.storage import Storage, open_storage
 from mila.overrides import Verb
 
+_SHARDS = "shards/"
+
 VERB = Verb(
     name="python -m pipeline.publish",
     summary="Copy shards and manifest of a data set to a folder or an s3:// prefix.",
@@ -36,7 +38,7 @@ def _run(_: Params, words: dict[str, str]) -> None:
 
 
 def copy_all(source: Storage, target: Storage) -> int:
-    """Copy every object, the list of clips last; remove what is there beside them.
+    """Copy every object, the list of clips last; remove shards of another data set, only those.
 
     Returns:
         Bytes copied.
@@ -49,10 +51,10 @@ def copy_all(source: Storage, target: Storage) -> int:
     for entry in entries:
         target.put(entry.name, source.read(entry.name))
     names = {entry.name for entry in entries}
-    for stale in target.list():
+    for stale in target.list(_SHARDS):
         if stale.name not in names:
             target.delete(stale.name)
-    if sorted(entries, key=lambda entry: entry.name) != target.list():
+    if not set(entries) <= set(target.list()):
         raise ValueError(f"{target.url}: does not list what was written to it")
     return sum(entry.size for entry in entries)
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from mila.data.local_storage import LocalStorage
@@ -18,10 +20,13 @@ def files(folder):
 def test_the_copy_is_the_same_and_old_shards_are_gone(data, tmp_path, capsys):
     old = LocalStorage(tmp_path / "to")
     old.put("shards/train-00007.tar", b"old")
+    old.put("notes/mine.txt", b"mine")
 
     assert main([f"data={data}", f"to={tmp_path / 'to'}"]) == 0
 
-    assert files(tmp_path / "to") == files(data)
+    copied = files(tmp_path / "to")
+    assert copied.pop(Path("notes/mine.txt")) == b"mine", "nothing else is touched"
+    assert copied == files(data)
     assert "2 clips" in capsys.readouterr().out
 
 
