@@ -1,7 +1,8 @@
 """Make buckets and prove that S3 works: write, read and delete with both of our clients.
 
 boto3 carries shards and checkpoints, pyarrow carries Ray's own files; each has refused to work
-with some service while the other did.
+with some service while the other did. Leases and journals need a service that refuses to write
+over an object when told so.
 """
 
 import os
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 import boto3
 import pyarrow.fs
+from botocore.exceptions import ClientError
 
 _TEXT = b"written by check_s3.py"
 
@@ -26,6 +28,13 @@ def main(buckets: list[str]) -> int:
 
 def _check_boto3(client: object, bucket: str) -> None:
     client.put_object(Bucket=bucket, Key="check/boto3", Body=_TEXT)
+    try:
+        client.put_object(Bucket=bucket, Key="check/boto3", Body=b"other", IfNoneMatch="*")
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 412:
+            raise
+    else:
+        raise SystemExit("S3 wrote over an object although told not to (If-None-Match: *)")
     got = client.get_object(Bucket=bucket, Key="check/boto3")["Body"].read()
     client.delete_object(Bucket=bucket, Key="check/boto3")
     if got != _TEXT:

@@ -1,12 +1,19 @@
 #!/usr/bin/env bash
-# What `make services-test` runs: services up, the tests that need them, services down again.
+# What `make services-test` runs: services of its own, the tests that break them, services down again.
+# What was broken and what was found goes to reports/faults.json; see docs/faults.md.
+# Words are passed to pytest: test.sh -k quota
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cd "$here/../.."
-trap 'bash "$here/services.sh" down' EXIT
-bash "$here/services.sh" up
-set -a
-# shellcheck source=/dev/null
-. "${MILA_SERVICES:-/tmp/mila-services}/environment"
-set +a
-python -m pytest -q -o addopts="--import-mode=importlib" -m "services or s3 or cluster or ui" tests/services
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$HERE/../.."
+export PATH=$PWD/.venv/bin:$PATH
+export MILA_SERVICES=/tmp/mila-test-$$ MILA_SERVICES_REQUIRED=1
+export MILA_FAULTS=${MILA_FAULTS:-$PWD/reports/faults.json}
+
+trap 'bash "$HERE/services.sh" down' EXIT
+bash "$HERE/services.sh" up
+echo "services up after $SECONDS s"
+# The folder of the services holds the tests' own as well: other pytest runs tidy up the usual place.
+python -m pytest -q -s -m "services or s3 or cluster or ui" --basetemp="$MILA_SERVICES/pytest" \
+  tests/services "$@"
+echo "all done after $SECONDS s; $MILA_FAULTS"

@@ -144,13 +144,29 @@ def note() -> Callable[..., None]:
 
     `note(fault, killed=..., found=..., seconds={"fault to next commit": 4.2})`.
     """
-    rows: dict[str, Any] = {}
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    )
+    results: dict[str, Any] = {
+        "date": time.strftime("%Y-%m-%d"),
+        "commit": commit.stdout.strip() or "unknown",
+        "machine": _machine(),
+        "faults": {},
+    }
 
     def add(fault: str, *, killed: str, found: str, seconds: dict[str, float]) -> None:
         rounded = {name: round(value, 1) for name, value in seconds.items()}
         sys.stdout.write(f"\n{fault}\n  broken: {killed}\n  found:  {found}\n  {rounded}\n")
-        rows[fault] = {"broken": killed, "found": found, "seconds": rounded}
+        results["faults"][fault] = {"broken": killed, "found": found, "seconds": rounded}
         RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
     return add
+
+
+def _machine() -> str:
+    """Cores, processor and load: a busy machine recovers later."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    load = os.getloadavg()[0]
+    return f"{os.cpu_count()} cores of {names[0] if names else 'unknown make'} (load {load:.1f})"
