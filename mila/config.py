@@ -104,6 +104,8 @@ class LossSettings(Settings):
     """Joint stage: weight of the slow heads' task loss; without effect when slow is frozen."""
     soft: float = Field(default=0.5, ge=0)
     """Joint stage: weight of the slow network's predictions as soft targets; 0 = off."""
+    distil: float = Field(default=0.0, ge=0)
+    """Fast network alone: weight of the slow network's predictions as soft targets; 0 = off."""
     fused: float = Field(default=0.5, ge=0)
     """Joint stage: weight of L1 between fused and slow features of the same frame; 0 = off."""
     align: float = Field(default=0.1, ge=0)

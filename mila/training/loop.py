@@ -112,12 +112,15 @@ def _run_stage(
 def _update(state: TrainState, stage: Stage, clip: Clip, hardware: Hardware) -> dict[str, float]:
     assert state.optimizer is not None
     assert state.schedule is not None
+    taught = stage.name in ("fast", "fast_alone") and state.params.loss.distil > 0
     players = Players(
         task_loss=state.task_loss,
         optimizer=state.optimizer,
         discriminator=state.discriminator if state.second is not None else None,
         second=state.second,
         beta=_beta(state, stage),
+        teacher=state.model.slow if taught else None,
+        distil=state.params.loss.distil,
     )
     if stage.is_joint:
         numbers = update_joint(state.model, clip, players, state.params.loss, hardware)

@@ -64,6 +64,8 @@ class Players:
         discriminator: The second player, in the joint stage with an adversary.
         second: The discriminator's optimizer.
         beta: Weight of the adversarial term now.
+        teacher: Network whose predictions are soft targets of a per-frame network.
+        distil: Their weight.
     """
 
     task_loss: TaskLoss
@@ -71,6 +73,8 @@ class Players:
     discriminator: Discriminator | None = None
     second: AdamW | None = None
     beta: float = 0.0
+    teacher: PerFrame | None = None
+    distil: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -184,6 +188,11 @@ def update_per_frame(
     with hardware.arithmetic():
         predictions = net(clip.images[:, 0])
     loss, parts = players.task_loss(predictions, clip.labels_at(0))
+    if players.teacher is not None:
+        with torch.no_grad(), hardware.arithmetic():
+            targets = players.teacher(clip.images[:, 0])
+        parts["soft"] = soft_loss(predictions, targets)
+        loss = loss + players.distil * parts["soft"]
     norm = step(loss, players.optimizer, None, hardware)
     return _numbers(loss, norm, parts)
 

@@ -153,6 +153,22 @@ def test_start_from_takes_exported_weights(tmp_path: Path, params: Params) -> No
     torch.testing.assert_close(state.model.state_dict(), back, rtol=0, atol=0)
 
 
+def test_a_taught_fast_network_comes_closer_to_the_slow_one(tmp_path: Path, params: Params) -> None:
+    """Soft targets alone, no labels: what is learnt can only come from the teacher."""
+    words = ["train.slow.updates=0", "train.joint.updates=0", "train.fast.updates=12"]
+    words += ["loss.semseg=0", "loss.depth=0", "loss.distil=1"]
+    params = with_words(params, *words)
+    seen: list[Report] = []
+    start = TrainState(params, device=torch.device("cpu")).model
+    end = work(LocalContext(tmp_path / "run", show=seen.append), params).model
+
+    assert all(r.stage == "fast" for r in seen)
+    soft = [value for report in seen for value in report.series["soft"]]
+    assert sum(soft[-3:]) < 0.8 * sum(soft[:3])
+    for name, value in end.slow.state_dict().items():
+        torch.testing.assert_close(value, start.slow.state_dict()[name], rtol=0, atol=0)
+
+
 def test_precision_follows_the_hardware() -> None:
     cpu = torch.device("cpu")
     assert choose_precision("float32", cpu) is None
