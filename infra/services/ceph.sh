@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # S3 from Ceph: one monitor, one object store daemon, one RADOS Gateway, each in the foreground.
 
 CEPH_BUCKETS=(shards runs mlflow)

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # MLflow server: metadata in PostgreSQL, artifacts in S3.
 
 mlflow_up() {

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Two hosts on this machine: two network namespaces and a bridge. The bridge's own address carries
 # the services, so that this machine and both hosts reach them, and nobody else.
 

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # PostgreSQL 15 on the loopback address, with a password that only files of mode 600 hold.
 
 POSTGRES_BIN=/usr/lib/postgresql/15/bin

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Start servers, wait for them, end them. Every wait has a limit and also watches the server.
 
 say() { printf '%s\n' "$*"; }

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A Ray cluster of two hosts with one CPU each; every call needs the token.
 # Within the namespaces all ports are free: they are Ray's own.
 

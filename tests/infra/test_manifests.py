@@ -22,12 +22,12 @@ def documents(name: str) -> list[Any]:
 
 
 def compose() -> dict[str, Any]:
-    return documents("compose/compose.yaml")[0]["services"]
+    return documents("compose.yaml")[0]["services"]
 
 
 def cluster_specs() -> list[dict[str, Any]]:
     """Of the cluster that stays and of the one that a job brings."""
-    (cluster,), (job,) = documents("kuberay/cluster.yaml"), documents("kuberay/job.yaml")
+    (cluster,), (job,) = documents("kubernetes/cluster.yaml"), documents("kubernetes/job.yaml")
     return [cluster["spec"], job["spec"]["rayClusterSpec"]]
 
 
@@ -50,8 +50,8 @@ def test_compose_publishes_on_the_loopback_address_only() -> None:
 
 
 def test_compose_has_no_secret_and_refuses_to_start_without() -> None:
-    text = (INFRA / "compose/compose.yaml").read_text()
-    example = (INFRA / "compose/example.env").read_text().splitlines()
+    text = (INFRA / "compose.yaml").read_text()
+    example = (INFRA / "example.env").read_text().splitlines()
 
     for name in ("S3_PASSWORD", "POSTGRES_PASSWORD", "RAY_AUTH_TOKEN"):
         assert f"${{{name}:?" in text
@@ -66,7 +66,7 @@ def test_every_ray_node_wants_the_token(service: str) -> None:
 def test_mlflow_knows_the_names_it_is_called_by() -> None:
     containers = [
         page["spec"]["template"]["spec"]["containers"][0]
-        for page in documents("kuberay/mlflow.yaml")
+        for page in documents("kubernetes/mlflow.yaml")
         if page["metadata"]["name"] == "mlflow" and page["kind"] == "Deployment"
     ]
 
@@ -74,18 +74,27 @@ def test_mlflow_knows_the_names_it_is_called_by() -> None:
     assert any(word.startswith("--allowed-hosts=mlflow:5000") for word in containers[0]["command"])
 
 
+def compose_client() -> list[str] | None:
+    """`docker compose`, or its older form as a program of its own."""
+    for words in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(words[0]):
+            done = subprocess.run([*words, "version"], capture_output=True, timeout=60)
+            if done.returncode == 0:
+                return words
+    return None
+
+
 def test_docker_itself_accepts_the_compose_file(tmp_path: Path) -> None:
-    docker = shutil.which("docker")
-    known = docker and subprocess.run([docker, "compose", "version"], capture_output=True)
-    if not known or known.returncode:
+    client = compose_client()
+    if client is None:
         pytest.skip("no `docker compose` here; the other tests check what the parsed file holds")
     environment = tmp_path / "env"
-    lines = (INFRA / "compose/example.env").read_text().splitlines()
+    lines = (INFRA / "example.env").read_text().splitlines()
     environment.write_text("\n".join(f"{x}test" if x.endswith("=") else x for x in lines))
 
-    for files in (["compose.yaml"], ["compose.yaml", "gpu.yaml"]):
-        words = [word for file in files for word in ("-f", str(INFRA / "compose" / file))]
-        command = [docker, "compose", "--env-file", str(environment), *words, "config", "-q"]
+    for files in (["compose.yaml"], ["compose.yaml", "compose.gpu.yaml"]):
+        words = [word for file in files for word in ("-f", str(INFRA / file))]
+        command = [*client, "--env-file", str(environment), *words, "config", "-q"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
 
@@ -103,7 +112,7 @@ def test_kubernetes_cluster_wants_tokens_and_grows(spec: dict[str, Any]) -> None
 
 
 def test_job_is_tried_again_and_its_cluster_goes() -> None:
-    (job,) = documents("kuberay/job.yaml")
+    (job,) = documents("kubernetes/job.yaml")
 
     assert job["kind"] == "RayJob"
     assert job["spec"]["backoffLimit"] >= 1
@@ -124,10 +133,10 @@ def test_ray_version_is_the_pinned_one() -> None:
 
 
 def test_secrets_on_kubernetes_are_references() -> None:
-    for page in documents("kuberay/secrets.example.yaml"):
+    for page in documents("kubernetes/secrets.example.yaml"):
         assert set(page["stringData"].values()) == {"FILL_IN"}
     for name in ("cluster", "job", "mlflow"):
-        assert "SECRET_ACCESS_KEY" not in (INFRA / f"kuberay/{name}.yaml").read_text()
+        assert "SECRET_ACCESS_KEY" not in (INFRA / f"kubernetes/{name}.yaml").read_text()
 
 
 def test_cluster_launcher_file_fits_rays_own_schema() -> None:
@@ -151,6 +160,11 @@ def test_image_runs_as_nobody_special_and_names_no_registry_of_packages() -> Non
     assert lines.index("USER mila") > max(i for i, x in enumerate(lines) if x.startswith("RUN"))
     assert "ARG DEVICE=cpu" in lines
     assert {"FROM base AS device-cpu", "FROM base AS device-cuda"} <= set(lines)
+
+
+def test_passwords_of_compose_are_neither_committed_nor_sent_to_a_cluster() -> None:
+    for name in (".gitignore", ".rayignore"):
+        assert ".env" in (ROOT / name).read_text().splitlines()
 
 
 def test_image_gets_every_folder_it_copies() -> None:
