@@ -23,6 +23,8 @@ VERB = Verb(
         "model": "folder of the exported model (models/mila)",
         "out": "JSON file to write; pictures go to evaluation/ beside it (reports/metrics.json)",
         "single_task": "pages of single-task models, comma between them, for delta_m (none)",
+        "adaptive": "shares of frames to refresh early, comma between them: adaptive keyframes "
+        "beside fixed ones at their cost (none)",
     },
     sections=("data", "evaluation", "tracking"),
 )
@@ -47,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 command=shlex.join(["python", "flows/evaluate.py", *words]),
                 single_task=[base / p for p in own.get("single_task", "").split(",") if p],
                 base=base,
+                adaptive=[_share(text) for text in own.get("adaptive", "").split(",") if text],
             ),
         )
         print(table(page))
@@ -54,6 +57,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{saved:.1f} % fewer GMAC than slow on every frame; written: {out}")
 
     return VERB.run(words, body)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ValueError(f"adaptive={text}: expected numbers in 0..1, comma between them")
+    return share
 
 
 if __name__ == "__main__":

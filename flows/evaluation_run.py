@@ -11,10 +11,10 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from flows.cluster import absolute, set_environment
 from flows.counting import Counting
@@ -22,7 +22,7 @@ from flows.provenance import commit_of, provenance
 from flows.tracked_run import TrackedRun
 from flows.tracking import start_run
 from mila.clip import Clip
-from mila.config import Params
+from mila.config import EvaluationSettings, Params
 from mila.cost import frame_costs
 from mila.data.manifest import ClipRow
 from mila.data.source import DataSource, evaluation_loader, open_source
@@ -34,7 +34,9 @@ from mila.latency import hardware, measure_latency
 from mila.model import Mila
 from mila.panels import Painter, Panel, sheet, write_panels
 from mila.results import Page, add_delta_m, main_metrics, results_page, write_page
+from mila.schedule_scores import Row, compare_schedules
 from mila.scoring import batched
+from mila.streaming import Frame, frame_at
 from mila.tasks import LABEL_SETS
 
 _BATCH = 4
@@ -55,6 +57,7 @@ class Request:
         command: The command that was given, for the record.
         base: Folder that relative paths of model and data mean.
         single_task: Pages of single-task models, whose slow networks Delta_m refers to.
+        adaptive: Shares of frames that adaptive schedules refresh early; may be empty.
     """
 
     model: str
@@ -62,6 +65,7 @@ class Request:
     command: str
     base: Path
     single_task: Sequence[Path] = ()
+    adaptive: Sequence[float] = ()
 
 
 def run_evaluation(params: Params, request: Request) -> Page:
@@ -77,7 +81,10 @@ def run_evaluation(params: Params, request: Request) -> Page:
     root = absolute(params.data.root, request.base)
     source = open_source(params.data.model_copy(update={"root": root}))
     _check(model, source, params)
-    page = {**_measure(model, source, params), **_origin(params, request, source, device)}
+    page = _measure(model, source, params)
+    page |= _origin(params, request, source, device)
+    if request.adaptive:
+        page["schedules"] = _schedules(model, source, params, request.adaptive)
     if references:
         add_delta_m(page, references)
     panels = _draw(model, source, params)
@@ -117,30 +124,51 @@ def _clips(model: Mila, source: DataSource, params: Params) -> Iterator[Clip]:
 def _measure(model: Mila, source: DataSource, params: Params) -> Page:
     """Accuracy, cost and time."""
     settings = params.evaluation
-    interval = settings.keyframe_interval
-    protocol = Protocol(
-        tasks=model.tasks,
-        label_set=model.settings.label_set,
-        depth_limit=settings.depth_limit,
-        intervals=sorted({*settings.intervals, interval}),
-        interval=interval,
-    )
+    protocol = _protocol(model, settings)
     counting = Counting("clips", len(_rows(model, source, params)))
     clips = batched(_clips(model, source, params), _BATCH)
     evaluation = evaluate(model, clips, protocol, progress=counting.show)
     video = _video(next(_clips(model, source, params)), settings.latency_frames)
-    latency = measure_latency(model, video, interval=interval, threads=settings.threads)
-    height, width = video[0].shape[-2:]
+    latency = measure_latency(model, video, interval=protocol.interval, threads=settings.threads)
+    height, width = video[0].image.shape[-2:]
     costs = frame_costs(model, height, width)
     size = {"height": height, "width": width}
     return {**results_page(evaluation, costs, latency), "size": size}
 
 
-def _video(clip: Clip, frames: int) -> list[Tensor]:
-    """A clip, played forth and back as often as needed, (1, 3, H, W) each."""
+def _protocol(model: Mila, settings: EvaluationSettings) -> Protocol:
+    return Protocol(
+        tasks=model.tasks,
+        label_set=model.settings.label_set,
+        depth_limit=settings.depth_limit,
+        intervals=sorted({*settings.intervals, settings.keyframe_interval}),
+        interval=settings.keyframe_interval,
+    )
+
+
+def _schedules(
+    model: Mila, source: DataSource, params: Params, shares: Sequence[float]
+) -> list[Row]:
+    """Adaptive schedules, their thresholds set on the validation split, beside fixed ones."""
+    elsewhere = params.evaluation.model_copy(update={"split": "val"})
+    calibration = params.model_copy(update={"evaluation": elsewhere})
+    height, width = next(_clips(model, source, params)).images.shape[-2:]
+    return compare_schedules(
+        model,
+        partial(_clips, model, source, params),
+        partial(_clips, model, source, calibration),
+        _protocol(model, params.evaluation),
+        frame_costs(model, height, width),
+        shares,
+    )
+
+
+def _video(clip: Clip, frames: int) -> list[Frame]:
+    """A clip, played forth and back as often as needed."""
     last = clip.images.shape[1] - 1
     order = [*range(last + 1), *range(last - 1, 0, -1)]
-    return [clip.images[:, t] for t in itertools.islice(itertools.cycle(order), frames)]
+    chosen = itertools.islice(itertools.cycle(order), frames)
+    return [frame_at(clip, t) for t in chosen]
 
 
 def _origin(params: Params, request: Request, source: DataSource, device: torch.device) -> Page:

@@ -88,7 +88,7 @@ def _answer(
     seen, shown = itertools.tee(itertools.chain([first], frames))
     trace: list[Trace] = []
     with torch_threads(settings.threads):
-        warm_up(model, _seen(first, request.rows, device).image)
+        warm_up(model, _seen(first, request.rows, device))
         answers = stream(model, (_seen(f, request.rows, device) for f in seen), request.schedule)
         for frame, answer in zip(shown, answers, strict=True):
             trace.append(traced(answer))

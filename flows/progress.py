@@ -81,30 +81,32 @@ def _numbers(report: Report) -> str:
 
 
 class _Bar:
-    """One line that is drawn again and again."""
+    """A bar, and the numbers of the newest report in a line below it."""
 
     def __init__(self, total: int, stream: TextIO) -> None:
-        from rich.console import Console
+        from rich.console import Console, Group
+        from rich.live import Live
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.text import Text
 
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.percentage:3.0f} %"),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[numbers]}"),
-            console=Console(file=stream),
         )
-        self._task = self._progress.add_task("starting", total=total, numbers="")
-        self._progress.start()
+        self._task = self._progress.add_task("starting", total=total)
+        self._numbers = Text()
+        self._live = Live(Group(self._progress, self._numbers), console=Console(file=stream))
+        self._live.start()
 
     def show(self, report: Report) -> None:
+        self._numbers.plain = _numbers(report)
         self._progress.update(
             self._task,
             completed=report.total_update,
             description=f"{report.stage} {report.update}/{report.stage_updates}",
-            numbers=_numbers(report),
         )
 
     def close(self) -> None:
-        self._progress.stop()
+        self._live.stop()

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from mila.keyframes import FixedSchedule
 from mila.model import Mila
@@ -78,21 +77,21 @@ def spread(milliseconds: Sequence[float]) -> Spread | None:
 
 
 def measure_latency(
-    model: Mila, images: Sequence[Tensor], *, interval: int, threads: int
+    model: Mila, frames: Sequence[Frame], *, interval: int, threads: int
 ) -> Latency:
     """Time slow, fast and MILA in turns, frame by frame, so that all meet the same machine.
 
     Args:
         model: In evaluation mode.
-        images: A video, uint8 (1, 3, H, W) each; it starts with a keyframe.
+        frames: A video, one stream; it starts with a keyframe.
         interval: Keyframe interval.
         threads: Torch threads while measuring.
     """
     with torch_threads(threads):
-        warm_up(model, images[0])
-        slow = stream(model, map(Frame, images), FixedSchedule(1))
-        mila = stream(model, map(Frame, images), FixedSchedule(interval))
-        fast = _fast(model, images)
+        warm_up(model, frames[0])
+        slow = stream(model, frames, FixedSchedule(1))
+        mila = stream(model, frames, FixedSchedule(interval))
+        fast = _fast(model, frames)
         rows = list(zip(slow, fast, mila, strict=True))
     return Latency(
         slow=tuple(1000 * row[0].seconds for row in rows),
@@ -106,11 +105,11 @@ def traced(answer: Answer) -> Trace:
     return Trace(1000 * answer.seconds, answer.keyframe, answer.offset)
 
 
-def warm_up(model: Mila, image: Tensor, *, rounds: int = 2) -> None:
+def warm_up(model: Mila, frame: Frame, *, rounds: int = 2) -> None:
     """Run every path a few times, so that the first timed frame is like the others."""
     for _ in range(rounds):
-        list(stream(model, [Frame(image)] * 3, FixedSchedule(3)))
-        list(_fast(model, [image]))
+        list(stream(model, [frame] * 3, FixedSchedule(3)))
+        list(_fast(model, [frame]))
 
 
 @contextmanager
@@ -137,9 +136,9 @@ def hardware(device: torch.device | str = "cpu") -> dict[str, str | int]:
     return facts
 
 
-def _fast(model: Mila, images: Sequence[Tensor]) -> Iterator[float]:
-    for image in images:
-        _, seconds = timed(partial(model.fast_predictions, image), image)
+def _fast(model: Mila, frames: Sequence[Frame]) -> Iterator[float]:
+    for frame in frames:
+        _, seconds = timed(partial(model.fast_predictions, frame.image), frame.image)
         yield seconds
 
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from mila.clip import Predictions
+from mila.clip import Clip, Predictions
 from mila.keyframes import Schedule
 from mila.model import Memory, Mila
 
@@ -32,10 +32,17 @@ class Frame:
     Attributes:
         image: RGB, uint8, (B, 3, H, W).
         cut: Whether it does not continue the frame before: a gap in time, another scene.
+        flow: Exact backward flow to the frame before, (B, 2, H, W); for `exact_flow` only.
     """
 
     image: Tensor
     cut: bool = False
+    flow: Tensor | None = None
+
+
+def frame_at(clip: Clip, index: int) -> Frame:
+    """One frame of every clip of a batch."""
+    return Frame(clip.images[:, index], flow=None if clip.flow is None else clip.flow[:, index])
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,8 @@ class Answer:
         offset: Frames since the keyframe that answers.
         seconds: Wall time of the model alone, image in to predictions out.
         predictions: At image size.
+        uncertainty: How lost the propagation was, 0..1; None where nobody asked. A keyframe that
+            has one was answered by both paths.
     """
 
     index: int
@@ -55,6 +64,7 @@ class Answer:
     offset: int
     seconds: float
     predictions: Predictions
+    uncertainty: float | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,7 @@ class _Step:
     predictions: Predictions
     memory: Memory
     keyframe: bool
+    uncertainty: float | None = None
 
 
 def stream(
@@ -90,11 +101,11 @@ def stream(
     for index, frame in enumerate(frames):
         image = frame.image
         known = None if frame.cut or image.shape != size else memory
-        call = partial(_step, model, image, known, schedule, offset + 1)
+        call = partial(_step, model, frame, known, schedule, offset + 1)
         step, seconds = timed(call, image, clock=clock)
         memory, size = step.memory, image.shape
         offset = 0 if step.keyframe else offset + 1
-        yield Answer(index, step.keyframe, offset, seconds, step.predictions)
+        yield Answer(index, step.keyframe, offset, seconds, step.predictions, step.uncertainty)
 
 
 def timed(
@@ -108,14 +119,19 @@ def timed(
 
 
 def _step(
-    model: Mila, image: Tensor, memory: Memory | None, schedule: Schedule, offset: int
+    model: Mila, frame: Frame, memory: Memory | None, schedule: Schedule, offset: int
 ) -> _Step:
     """Answer a frame `offset` frames after the last keyframe."""
+    uncertainty: float | None = None
     if memory is not None and not schedule.due(offset):
-        predictions, kept = model.step(image, memory, False, diagnose=schedule.watches)
-        if not (schedule.watches and schedule.lost(offset, _uncertainty(kept))):
-            return _Step(predictions, kept, keyframe=False)
-    return _Step(*model.step(image, None, True), keyframe=True)
+        diagnose = schedule.watches
+        predictions, kept = model.step(
+            frame.image, memory, False, flow=frame.flow, diagnose=diagnose
+        )
+        uncertainty = _uncertainty(kept) if diagnose else None
+        if uncertainty is None or not schedule.lost(offset, uncertainty):
+            return _Step(predictions, kept, keyframe=False, uncertainty=uncertainty)
+    return _Step(*model.step(frame.image, None, True), keyframe=True, uncertainty=uncertainty)
 
 
 def _uncertainty(memory: Memory) -> float:

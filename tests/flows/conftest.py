@@ -40,6 +40,14 @@ TINY = {
 """Settings under which a whole training takes a second: slow 4, fast 2, joint 2, fast again 2."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One home for all tests: Ray keeps a token there, and a process reads it only once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Shards of 16 clips of noise, 4 frames of 32 x 64 pixels, with classes and depth."""

@@ -157,3 +157,32 @@ def test_sparse_labels_are_enough(
     assert page["scored"]["frames"]["3"] == 1
     assert "depth/abs_rel" not in page["methods"]["mila"]
     assert page["consistency"] == {"truth": {}, "slow": {}, "mila": {}, "mila_refresh": {}}
+
+
+def test_adaptive_schedules_stand_beside_fixed_ones(
+    words: list[str], make_clip: Callable, make_shards: Callable, tmp_path: Path
+) -> None:
+    root = tmp_path / "both"
+    keys = ("test-00", "val-00")
+    make_shards(root, [make_clip(key, frames=6, height=32, width=48) for key in keys])
+
+    assert main([*words, f"data.root={root}", "adaptive=0,0.5"]) == 0
+
+    rows = json.loads((tmp_path / "reports" / "metrics.json").read_text())["schedules"]
+    assert [row["schedule"] for row in rows] == ["fixed"] * 3 + ["adaptive"] * 2
+    assert all(0 < row["gmac_per_frame"] for row in rows)
+    assert main([*words, "adaptive=2"]) == 2
+
+
+def test_exact_flow_is_evaluated_like_the_others(
+    words: list[str], exported_model: Path, tmp_path: Path
+) -> None:
+    from mila.config import ModelSettings
+    from mila.export import export_model, read_settings
+    from mila.model import build_model
+
+    tree = read_settings(exported_model)["model"]
+    tree["propagation"]["kind"] = "exact_flow"
+    export_model(build_model(ModelSettings.model_validate(tree)), tmp_path / "flow", origin={})
+
+    assert main([*words, f"model={tmp_path / 'flow'}"]) == 0

@@ -7,7 +7,6 @@ from itertools import count
 
 import pytest
 import torch
-from torch import Tensor
 
 from mila.clip import Clip
 from mila.keyframes import AdaptiveSchedule, FixedSchedule
@@ -102,10 +101,10 @@ def test_seconds_are_those_of_the_model_alone(make_model: MakeModel, make_batch:
 
 
 def test_latency_of_all_paths_in_turns(make_model: MakeModel, make_batch: MakeBatch) -> None:
-    images: list[Tensor] = list(make_batch(1, 7).images.unbind(dim=1))
+    frames = list(frames_of(make_batch(1, 7)))
     threads = torch.get_num_threads()
 
-    latency = measure_latency(make_model(), images, interval=3, threads=1)
+    latency = measure_latency(make_model(), frames, interval=3, threads=1)
 
     assert [t.keyframe for t in latency.trace] == [True, False, False] * 2 + [True]
     assert len(latency.slow) == len(latency.fast) == 7

@@ -11,9 +11,9 @@ from mila.overrides import Verb
 _SHARDS = "shards/"
 
 VERB = Verb(
-    name="python -m pipeline.publish",
+    name="python -m pipeline.upload",
     summary="Copy shards and manifest of a data set to a folder or an s3:// prefix.",
-    example="python -m pipeline.publish data=data/street to=s3://shards/street",
+    example="python -m pipeline.upload data=data/street to=s3://shards/street",
     arguments={
         "data": "required: folder or s3:// prefix with manifest and shards",
         "to": "required: folder or s3:// prefix; a data set that is there is replaced",

@@ -4,7 +4,7 @@ import pytest
 
 from mila.data.local_storage import LocalStorage
 from mila.data.manifest import read_manifest
-from pipeline.publish import copy_all, main
+from pipeline.upload import copy_all, main
 
 
 @pytest.fixture
