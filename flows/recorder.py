@@ -34,6 +34,7 @@ class Recorder:
         self._run = run
         self._attempt = attempt
         self._failures: list[str] = []
+        self._told = 0  # failures that have become tags
         self._sender: _Sender | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -68,10 +69,13 @@ class Recorder:
         self._sender.wake()
 
     def _send(self) -> bool:
-        for number, cause in enumerate(self._failures, start=1):
-            self._run.tags({f"failure.{self._attempt}.{number}": cause})
-        self._failures = []
-        return self._run.send(Journal(self._storage))
+        if not self._run.send(Journal(self._storage)):
+            return False
+        while self._told < len(self._failures):
+            cause = self._failures[self._told]
+            self._told += 1
+            self._run.tags({f"failure.{self._attempt}.{self._told}": cause})
+        return True
 
 
 class _Sender:

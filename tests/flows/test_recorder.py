@@ -108,8 +108,29 @@ def test_causes_of_failures_become_tags(
     recorder: Recorder, service: FakeService, wait_for: Callable[..., None]
 ) -> None:
     recorder.failed("Traceback ...\nValueError: shard 3 is short")
+    wait_for(lambda: service.marks == {"failure.1.1": "ValueError: shard 3 is short"})
 
-    wait_for(lambda: "ValueError: shard 3 is short" in service.marks.values())
+    recorder.failed("worker gone")
+
+    wait_for(lambda: service.marks.get("failure.1.2") == "worker gone")
+    assert service.marks["failure.1.1"] == "ValueError: shard 3 is short"
+
+
+def test_causes_of_failures_wait_for_a_service_that_is_away(
+    recorder: Recorder,
+    service: FakeService,
+    wait_for: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flows.recorder._FIRST_PAUSE_S", 0.1)
+    service.away = True
+    recorder.failed("worker gone")
+    time.sleep(0.3)
+    assert service.marks == {}
+
+    service.away = False
+
+    wait_for(lambda: service.marks == {"failure.1.1": "worker gone"})
 
 
 def test_the_controller_gets_a_copy_that_works(recorder: Recorder, place: Storage) -> None:
