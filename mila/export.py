@@ -60,6 +60,24 @@ def read_settings(folder: Path | str) -> dict[str, Any]:
     return page
 
 
+def adopt_networks(model: Mila, folder: Path | str) -> None:
+    """Begin a joint stage with the slow and fast networks of another model.
+
+    What lies between the frames stays as it is, and may be of another kind than in the folder.
+
+    Raises:
+        ValueError: If the folder holds no model, or networks of another size.
+    """
+    source = load_exported(folder)
+    for name in ("slow", "fast_alone"):
+        try:
+            getattr(model, name).load_state_dict(getattr(source, name).state_dict())
+        except RuntimeError as error:
+            reason = str(error).splitlines()[1].strip()
+            raise ValueError(f"{folder}: its network `{name}` does not fit: {reason}") from None
+    model.start_joint()
+
+
 def load_weights(model: Mila, folder: Path | str) -> None:
     """Fill a model with exported weights, strictly; the digest is checked.
 
