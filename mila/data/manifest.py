@@ -1,7 +1,7 @@
 """The manifest of a data set: which shards exist, and where in them every clip lies.
 
 Two Parquet files beside the shards: `clips.parquet` and `shards.parquet`. Rows are sorted, so equal
-data gives equal bytes.
+data gives equal bytes. Each file carries the digest of its rows: an altered one is refused.
 """
 
 import hashlib
@@ -20,6 +20,9 @@ from mila.data.storage import Storage
 
 CLIPS_NAME = "clips.parquet"
 SHARDS_NAME = "shards.parquet"
+
+_DIGEST = b"mila.rows_sha256"
+"""Entry of a file's Parquet metadata."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,8 @@ def read_manifest(storage: Storage) -> Manifest:
         storage: The folder or prefix that holds the manifest.
 
     Raises:
-        ValueError: If a file is missing, is not Parquet, has other columns or contradicts the
-            other file.
+        ValueError: If a file is missing, is not Parquet, has other columns, is altered or
+            contradicts the other file.
     """
     clips = _read_rows(storage, CLIPS_NAME, ClipRow)
     shards = _read_rows(storage, SHARDS_NAME, ShardRow)
@@ -128,24 +131,38 @@ Row = TypeVar("Row", ClipRow, ShardRow)
 def _read_rows(storage: Storage, name: str, kind: type[Row]) -> tuple[Row, ...]:
     where = f"{storage.url}/{name}"
     try:
-        table = pq.read_table(io.BytesIO(storage.read(name)))
+        data = storage.read(name)
     except FileNotFoundError:
         raise ValueError(f"{where}: no manifest there; run pipeline.shard first") from None
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{where}: not a manifest ({error})") from None
+    try:
+        table = pq.read_table(io.BytesIO(data))
+        found = table.to_pylist()
+    except (pa.ArrowException, OSError, ValueError) as error:  # pyarrow's words for damage
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{where}: not a manifest, or damaged ({reason})") from None
     if not table.schema.equals(_schema(kind)):
         raise ValueError(
             f"{where}: columns {table.schema.names}, expected {_schema(kind).names}; "
             "make the shards again"
         )
-    return tuple(kind(**{k: _frozen(v) for k, v in row.items()}) for row in table.to_pylist())
+    rows = tuple(kind(**{k: _frozen(v) for k, v in row.items()}) for row in found)
+    if (table.schema.metadata or {}).get(_DIGEST) != _digest(rows):
+        raise ValueError(f"{where}: its rows are not those that were written; make it again")
+    return rows
 
 
 def _parquet(rows: Sequence[Row], kind: type[Row]) -> bytes:
-    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_schema(kind))
+    schema = _schema(kind).with_metadata({_DIGEST: _digest(rows)})
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=schema)
     stream = io.BytesIO()
     pq.write_table(table, stream)
     return stream.getvalue()
+
+
+def _digest(rows: Sequence[Row]) -> bytes:
+    """SHA-256 over all columns of all rows, in hexadecimal."""
+    text = json.dumps([asdict(row) for row in rows], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest().encode()
 
 
 _TYPES: dict[Any, Any] = {

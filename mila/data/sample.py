@@ -21,6 +21,12 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 LABEL_FIELDS = ("semseg", "depth", "normals", "flow")
 META_FIELD = "meta.json"
+_META_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("video", "split", "label_set"), str),
+    **dict.fromkeys(("start", "frames", "height", "width"), int),
+    **dict.fromkeys(("fps", "depth_units_per_metre"), int | float),
+    "intrinsics": list | None,
+}
 
 
 @dataclass(frozen=True)
@@ -61,8 +67,9 @@ def field_name(frame: int, what: str) -> str:
 
 def labelled_frames(fields: Collection[str], what: str) -> list[int]:
     """Frames of a sample that have this label (or image), in order."""
-    parts = (name.split(".") for name in fields if name != META_FIELD)
-    return sorted(int(frame) for frame, kind, _ in parts if kind == what)
+    heads = (name.partition(".")[0] for name in fields)
+    frames = {int(head) for head in heads if head.isdecimal()}
+    return sorted(frame for frame in frames if field_name(frame, what) in fields)
 
 
 def encode_clip(clip: ClipArrays, quality: int = 95) -> dict[str, bytes]:
@@ -168,7 +175,8 @@ def read_meta(fields: Mapping[str, bytes], *, key: str = "") -> dict[str, Any]:
     """What `meta.json` of a sample says.
 
     Raises:
-        ValueError: If the field is missing or is not JSON.
+        ValueError: If the field is missing or is not JSON, or an entry is missing or of another
+            type.
     """
     try:
         meta: dict[str, Any] = json.loads(fields[META_FIELD])
@@ -176,6 +184,13 @@ def read_meta(fields: Mapping[str, bytes], *, key: str = "") -> dict[str, Any]:
         raise ValueError(f"sample {key!r} has no field {META_FIELD}") from None
     except ValueError as error:
         raise ValueError(f"sample {key!r}: {META_FIELD} is not JSON ({error})") from None
+    for name, kind in _META_TYPES.items():
+        if not isinstance(meta, dict) or name not in meta:
+            raise ValueError(f"sample {key!r}: {META_FIELD} has no entry {name}")
+        if not isinstance(meta[name], kind):
+            raise ValueError(f"sample {key!r}: {META_FIELD} says {name} = {meta[name]!r}")
+    if not meta["depth_units_per_metre"] > 0:
+        raise ValueError(f"sample {key!r}: depth_units_per_metre of {META_FIELD} is not positive")
     return meta
 
 

@@ -16,7 +16,7 @@ from mila.data.cache import ContentCache
 from mila.data.local_storage import LocalStorage
 from mila.data.manifest import ClipRow, Manifest, ShardRow, write_manifest
 from mila.data.sample import LABEL_FIELDS, Split, labelled_frames, read_meta
-from mila.data.storage import Storage
+from mila.data.storage import Storage, StorageError
 from mila.data.tar_layout import NAME_LENGTH, clip_members, end_mark, first_key, member_size
 
 DEFAULT_SHARD_BYTES = 64 << 20
@@ -67,8 +67,12 @@ class ClipReader:
         try:
             return self._storage.read_range(row.shard, row.offset, row.bytes)
         except FileNotFoundError:
-            where = f"shard {self._storage.url}/{row.shard}, clip {row.key}"
-            raise ValueError(f"{where}: the shard is missing") from None
+            reason = "the shard is missing"
+        except StorageError:
+            raise
+        except OSError as error:
+            reason = f"cannot be read ({error.strerror})"
+        raise ValueError(f"shard {self._storage.url}/{row.shard}, clip {row.key}: {reason}")
 
 
 def read_shard(
@@ -147,19 +151,16 @@ def pack_clip(tar: bytes) -> PackedClip:
     data = tar[: sum(member_size(len(content)) for content in fields.values())]
     meta = read_meta(fields, key=key)
     labels = sorted(what for what in LABEL_FIELDS if labelled_frames(fields, what))
-    try:
-        row = ClipRow(
-            key=key,
-            shard="",
-            offset=0,
-            bytes=len(data),
-            sha256=_digest(data),
-            labels=tuple(labels),
-            label_frames=tuple(tuple(labelled_frames(fields, what)) for what in labels),
-            **{name: meta[name] for name in _META_COLUMNS},
-        )
-    except KeyError as error:
-        raise ValueError(f"clip {key}: meta.json has no entry {error}") from None
+    row = ClipRow(
+        key=key,
+        shard="",
+        offset=0,
+        bytes=len(data),
+        sha256=_digest(data),
+        labels=tuple(labels),
+        label_frames=tuple(tuple(labelled_frames(fields, what)) for what in labels),
+        **{name: meta[name] for name in _META_COLUMNS},
+    )
     return PackedClip(row, data)
 
 
@@ -277,7 +278,9 @@ def _digest(data: bytes) -> str:
 def _first_damage(data: bytes, shard: ShardRow, rows: Iterable[Any]) -> str:
     """Which clip of a damaged shard is the first that is not as written."""
     length = "" if len(data) == shard.bytes else f"{len(data)} bytes instead of {shard.bytes}, "
+    last = ""
     for row in sorted(rows, key=lambda row: int(row.offset)):
+        last = row.key
         if _digest(data[row.offset : row.offset + row.bytes]) != row.sha256:
-            return f"{length}clip {row.key} is altered or cut short"
-    return f"{length}the end mark after the last clip is altered"
+            return f"{length}clip {last} is altered or cut short"
+    return f"{length}the end mark after clip {last} is altered"

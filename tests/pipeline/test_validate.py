@@ -1,4 +1,6 @@
+import io
 import json
+import tarfile
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +10,7 @@ from mila.data.local_storage import LocalStorage
 from mila.data.manifest import Manifest, read_manifest, write_manifest
 from mila.data.sample import encode_clip
 from mila.data.shards import clip_tar, pack_clip, write_shards
+from pipeline.checks import check_shard
 from pipeline.validate import main
 
 KEYS = ["test-0", "train-0", "train-1", "val-0"]
@@ -66,6 +69,41 @@ def test_an_altered_byte_is_named(tmp_path, clips, check, capsys):
     assert len(report["problems"]) == 1
     assert "shards/train-00000.tar: clip train-1 is altered" in report["problems"][0]
     assert "train-1" in capsys.readouterr().err
+
+
+def test_every_altered_byte_is_named(tmp_path, clips, check):
+    """Headers, padding, pixels and the end mark: each place of the shard counts."""
+    manifest = write(tmp_path, clips)
+    storage = LocalStorage(tmp_path / "data")
+    (shard,) = (shard for shard in manifest.shards if shard.split == "train")
+    rows = sorted((r for r in manifest.clips if r.split == "train"), key=lambda row: row.offset)
+    path = tmp_path / "data" / shard.shard
+    good = path.read_bytes()
+    assert check_shard(storage, shard, rows).problems == []
+
+    random = np.random.default_rng(0)
+    regions = {**_regions(good), "end": range(rows[-1].offset + rows[-1].bytes, len(good))}
+    for region, places in regions.items():
+        for at in random.choice(places, 40):
+            bad = bytearray(good)
+            bad[at] ^= 1 << random.integers(8)
+            path.write_bytes(bytes(bad))
+            (problem,) = check_shard(storage, shard, rows).problems
+            hit = [r.key for r in rows if r.offset <= at < r.offset + r.bytes]
+            expected = f"clip {hit[0]} is" if hit else f"the end mark after clip {rows[-1].key} is"
+            assert f"{shard.shard}: {expected} altered" in problem, (region, at)
+
+
+def _regions(data: bytes) -> dict[str, list[int]]:
+    """Places of headers, contents and padding in a tar."""
+    regions: dict[str, list[int]] = {"header": [], "content": [], "padding": []}
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        for member in tar:
+            end = member.offset_data + member.size
+            regions["header"] += range(member.offset, member.offset_data)
+            regions["content"] += range(member.offset_data, end)
+            regions["padding"] += range(end, end + -end % 512)
+    return regions
 
 
 def test_a_truncated_shard_names_every_clip_it_lost(tmp_path, clips, check):
@@ -187,6 +225,16 @@ def test_a_manifest_that_lies_about_labels_is_named(tmp_path, clips, check):
 
     (problem,) = report["problems"]
     assert "clip val-0: its labels are not those of the manifest" in problem
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "x.semseg.png", "0.semseg.png", "00.semseg.jpg"])
+def test_fields_of_other_names_are_named(tmp_path, clips, check, name):
+    write(tmp_path, clips, lambda key, fields: {**fields, name: b"x"})
+
+    _, report = check()
+
+    assert len(report["problems"]) == 4
+    assert all(f"unknown field {name}" in problem for problem in report["problems"])
 
 
 def test_no_data_gets_one_sentence(tmp_path, capsys):

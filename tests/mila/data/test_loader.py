@@ -1,3 +1,4 @@
+import errno
 import os
 from dataclasses import replace
 from itertools import islice
@@ -234,6 +235,44 @@ def test_damage_is_reported_and_never_trained_on(make_loader, root, workers):
 
     assert row.key not in keys
     assert "Traceback" not in str(error.value)
+
+
+def test_damage_anywhere_never_reaches_a_batch(make_loader, root):
+    """One byte at a time: the epoch gives clean clips and stops at the altered one by its name."""
+    loader = make_loader(batch_size=1)
+    clean = {clip.keys[0]: clip for clip, _ in loader.epoch()}
+    random = np.random.default_rng(0)
+    for _ in range(60):
+        row = loader.rows[random.integers(len(loader.rows))]
+        at = row.offset + int(random.integers(row.bytes))
+        path = root / row.shard
+        good = path.read_bytes()
+        path.write_bytes(good[:at] + bytes([good[at] ^ 1 << random.integers(8)]) + good[at + 1 :])
+        given = []
+        try:
+            with pytest.raises(ValueError, match=f"{row.shard}, clip {row.key}: altered bytes"):
+                given.extend(clip for clip, _ in loader.epoch())
+        finally:
+            path.write_bytes(good)
+        for clip in given:
+            assert clip.keys != (row.key,)
+            assert_same(clip, clean[clip.keys[0]])
+
+
+def test_a_shard_that_cannot_be_read_is_named(make_loader, root):
+    class Broken(LocalStorage):
+        def read_range(self, name, offset, size):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    loader = make_loader()
+    broken = ClipLoader(
+        open_source(DataSettings(root=str(root))).manifest,
+        ClipReader(Broken(root)),
+        loader.settings,
+    )
+
+    with pytest.raises(ValueError, match=r"shard .*, clip train-\d: cannot be read \(Input/output"):
+        next(broken.epoch())
 
 
 def test_a_dead_loader_process_is_reported(root):

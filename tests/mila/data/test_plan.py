@@ -119,6 +119,45 @@ def test_restarts_lose_and_repeat_nothing(case, stops):
     assert position == whole[-1].after
 
 
+def test_in_ten_thousand_random_epochs_no_clip_is_lost_or_repeated():
+    """Each epoch is stopped at random places and goes on with another number of ranks."""
+    random = np.random.default_rng(0)
+    for case in range(10_000):
+        batch = int(random.integers(1, 13))
+        tail = ("drop", "wrap")[case % 2]
+        wanted = PlanSettings(
+            num_clips=int(random.integers(batch, 61)),
+            batch_size=batch,
+            seed=int(random.integers(2**32)),
+            tail=tail,
+        )
+        epoch = int(random.integers(1000))
+        sizes = [n for n in range(1, batch + 1) if batch % n == 0]
+        seen: list[int] = []
+        position = Position(epoch)
+        while position.epoch == epoch:
+            world_size, stop = int(random.choice(sizes)), int(random.integers(1, 8))
+            ranks = [
+                islice(plan(wanted, position, rank=r, world_size=world_size), stop)
+                for r in range(world_size)
+            ]
+            for batches in zip(*ranks, strict=True):
+                assert {len(b.clips) for b in batches} == {batch // world_size}
+                assert len({b.after for b in batches}) == 1
+                seen += [clip.clip for b in batches for clip in b.clips]
+                position = batches[0].after
+
+        counts = Counter(seen)
+        rest = wanted.num_clips % batch
+        assert len(seen) == batches_per_epoch(wanted) * batch
+        if tail == "drop" or not rest:
+            assert len(counts) == wanted.num_clips - rest, "lost"
+            assert set(counts.values()) == {1}, "repeated"
+        else:
+            again = epoch_order(wanted, epoch)[: batch - rest].tolist()
+            assert counts == Counter([*range(wanted.num_clips), *again])
+
+
 @MANY
 @given(cases, st.integers(0, 60))
 def test_any_position_gives_the_rest_of_the_order(case, clips):

@@ -161,3 +161,26 @@ def test_missing_field_and_other_size_are_named(make_clip):
         decode_clip({**fields, META_FIELD: json.dumps(meta).encode()})
     with pytest.raises(ValueError, match=r"no field 02.image.jpg"):
         decode_clip({k: v for k, v in fields.items() if k != "02.image.jpg"})
+
+
+@pytest.mark.parametrize("name", ["fps", "frames", "intrinsics", "depth_units_per_metre"])
+def test_entries_that_are_missing_or_of_another_type_are_named(make_clip, name):
+    fields = encode_clip(make_clip())
+    meta = json.loads(fields[META_FIELD])
+    others = {k: v for k, v in meta.items() if k != name}
+
+    with pytest.raises(ValueError, match=f"sample 'train-07': meta.json has no entry {name}"):
+        decode_clip({**fields, META_FIELD: json.dumps(others).encode()}, key="train-07")
+    meta[name] = "fast"
+    with pytest.raises(ValueError, match=f"sample 'train-07': meta.json says {name} = 'fast'"):
+        decode_clip({**fields, META_FIELD: json.dumps(meta).encode()}, key="train-07")
+
+
+def test_meta_data_that_is_no_tree_or_has_no_scale_is_named(make_clip):
+    fields = encode_clip(make_clip())
+    meta = {**json.loads(fields[META_FIELD]), "depth_units_per_metre": 0}
+
+    with pytest.raises(ValueError, match=r"meta.json has no entry video"):
+        decode_clip({**fields, META_FIELD: b"[]"})
+    with pytest.raises(ValueError, match=r"depth_units_per_metre of meta.json is not positive"):
+        decode_clip({**fields, META_FIELD: json.dumps(meta).encode()})

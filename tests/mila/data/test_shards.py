@@ -4,6 +4,8 @@ import tarfile
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -112,7 +114,7 @@ def test_clip_tar_file_is_complete_or_absent(tmp_path, make_clip):
     assert [p.name for p in tmp_path.iterdir()] == ["train-0.tar"]
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=400, deadline=None, derandomize=True)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_always_reported_with_shard_and_key(flipping, place, bit):
     folder, manifest = flipping
@@ -136,7 +138,8 @@ def test_a_flipped_bit_is_always_reported_with_shard_and_key(flipping, place, bi
                     ClipReader(LocalStorage(folder)).read(row)
             else:
                 ClipReader(LocalStorage(folder)).read(row)
-        expected = f"clip {hit[0].key} is altered" if hit else "end mark"
+        last = max(rows, key=lambda row: row.offset).key
+        expected = f"clip {hit[0].key} is altered" if hit else f"end mark after clip {last}"
         with pytest.raises(ValueError, match=f"{shard.shard}: .*{expected}"):
             list(read_shard(LocalStorage(folder), shard, manifest.clips))
     finally:
@@ -262,3 +265,40 @@ def test_manifests_that_are_none_are_named(tmp_path, manifest):
         read_manifest(storage)
     storage.put("shards.parquet", shards)
     assert read_manifest(storage).fingerprint == manifest.fingerprint
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(
+    name=st.sampled_from(["clips.parquet", "shards.parquet"]),
+    place=st.floats(0, 1, exclude_max=True),
+    bit=st.integers(0, 7),
+)
+def test_an_altered_manifest_is_refused_or_says_the_same(flipping, name, place, bit):
+    folder, manifest = flipping
+    path = folder / name
+    good = path.read_bytes()
+    at = int(place * len(good))
+    path.write_bytes(good[:at] + bytes([good[at] ^ 1 << bit]) + good[at + 1 :])
+    said = ""
+    try:
+        assert read_manifest(LocalStorage(folder)) == manifest
+    except ValueError as error:
+        said = str(error)
+    finally:
+        path.write_bytes(good)
+
+    assert not said or name in said
+    assert "\n" not in said
+
+
+def test_rows_that_were_not_written_are_refused(tmp_path, manifest):
+    """A changed value in a file that is otherwise whole."""
+    path = tmp_path / "data/clips.parquet"
+    table = pq.read_table(path)
+    starts = pa.array([row + 1 for row in table["start"].to_pylist()], pa.int64())
+    field = table.schema.field("start")
+    changed = table.set_column(table.schema.get_field_index("start"), field, starts)
+    pq.write_table(changed, path)
+
+    with pytest.raises(ValueError, match=r"clips.parquet: its rows are not those that were"):
+        read_manifest(LocalStorage(tmp_path / "data"))
