@@ -65,9 +65,10 @@ def read_catalog(path: Path) -> list[CatalogRow]:
         raise ValueError(f"{path}: no catalog there; run pipeline.synthesize first")
     try:
         table = pq.read_table(path)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path}: not a catalog ({error})") from None
+        rows = table.to_pylist()
+    except (pa.ArrowException, OSError, ValueError) as error:  # pyarrow's words for damage
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path}: not a catalog, or damaged ({reason})") from None
     if not table.schema.equals(SCHEMA):
         raise ValueError(f"{path}: columns {table.schema.names}, expected {SCHEMA.names}")
-    rows = table.to_pylist()
     return [CatalogRow(**{**row, "labels": tuple(row["labels"])}) for row in rows]

@@ -51,7 +51,11 @@ def _run(_: Params, words: dict[str, str]) -> None:
         shard_bytes=round(number(words, "shard_mib", 64, least=0.001) * (1 << 20)),
         words={word: words[word] for word in _OWN_WORDS if word in words},
     )
-    made = ingest(request, workers=whole_number(words, "workers", 0, least=0))
+    workers = whole_number(words, "workers", 0, least=0)
+    try:
+        made = ingest(request, workers=workers)
+    except OSError as error:  # a full disk, no permission
+        raise ValueError(f"{error.filename or request.out}: {error.strerror or error}") from None
     if not made:
         sys.stdout.write(f"{request.out}: made from the same files before, nothing to do\n")
     _print_summary(request.out)

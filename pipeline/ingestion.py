@@ -13,17 +13,18 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+from mila.data.manifest import CLIPS_NAME
 from mila.data.sample import encode_clip
 from mila.data.shards import write_clip_tar
 from pipeline.assembly import RawClip, assemble
 from pipeline.datasets.recording import Recording
 from pipeline.datasets.table import DATA_SETS
 from pipeline.making import Size, make_clip
-from pipeline.outputs import beside, new_folder, write_text
+from pipeline.outputs import beside, new_folder, refuse_other, write_text
 from pipeline.parallel import over_all_cores
 
 _IDENTITY_NAME = "ingest.json"
-_FORMAT = 1
+_FORMAT = 2
 """Raised when the same files and settings give other clips than before."""
 
 
@@ -59,6 +60,8 @@ def ingest(request: Request, *, workers: int = 0) -> bool:
     if _held_identity(request.out) == identity:
         return False
     recordings = DATA_SETS[request.dataset].find(request.root, request.words)
+    if not recordings:
+        raise ValueError(f"{request.root}: no clip can be made of what is there")
     recordings.sort(key=lambda recording: recording.key)
     _refuse_double_keys(recordings)
     folder = _folder_of_clips(request.out, identity)
@@ -91,6 +94,10 @@ def _check(request: Request) -> None:
         raise ValueError(f"dataset={request.dataset}: expected one of {', '.join(DATA_SETS)}")
     if not request.root.is_dir():
         raise ValueError(f"root={request.root}: no such folder")
+    root, out = request.root.resolve(), request.out.resolve()
+    if out.is_relative_to(root) or root.is_relative_to(out):
+        raise ValueError(f"out={request.out}: must lie apart from root={request.root}")
+    refuse_other(request.out, CLIPS_NAME)
     known = DATA_SETS[request.dataset].words
     for word in request.words:
         if word not in known:

@@ -57,12 +57,14 @@ def make_clip(recording: Recording, size: Size | None = None) -> ClipArrays:
 def _check_sizes(recording: Recording, index: int, frame: Frame, before: Size | None) -> None:
     """Refuse labels that do not fit their image, and frames that do not fit each other."""
     size = _size_of(frame.image)
-    where = f"clip {recording.key}, frame {index}"
+    somewhere = f"clip {recording.key}, frame {index}"
     if before is not None and size != before:
-        raise ValueError(f"{where}: image is {size[0]}x{size[1]}, the frame before {_x(before)}")
+        where = frame.files.get("image", somewhere)
+        raise ValueError(f"{where}: image is {_x(size)}, the frame before {_x(before)}")
     for what in ("semseg", "depth", "normals"):
         label = getattr(frame, what)
         if label is not None and _size_of(label) != size:
+            where = frame.files.get(what, somewhere)
             raise ValueError(f"{where}: {what} is {_x(_size_of(label))}, its image {_x(size)}")
 
 

@@ -23,6 +23,22 @@ def new_folder(out: Path) -> Iterator[Path]:
     put_in_place(partial, out)
 
 
+def refuse_other(out: Path, marker: str) -> None:
+    """Refuse to replace what is no earlier result: `out` becomes the new one, its files go.
+
+    Args:
+        out: The output.
+        marker: A file that every result has.
+
+    Raises:
+        ValueError: If `out` is a file, or a folder with other things in it.
+    """
+    if out.is_dir() and ((out / marker).is_file() or not any(out.iterdir())):
+        return
+    if out.exists():
+        raise ValueError(f"out={out}: not empty and not an earlier result; name another folder")
+
+
 def put_in_place(made: Path, out: Path) -> None:
     """Move a finished folder to `out`, in place of what was there."""
     old = beside(out, "old")

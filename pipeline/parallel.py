@@ -1,16 +1,27 @@
-"""One function over many items on all cores, in order, with visible progress."""
+"""One function over many items on all cores, in order, with visible progress.
+
+The processes end with the one that started them, however that one ends.
+"""
 
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 import cv2
 from tqdm import tqdm
 
 _LINE_EVERY_S = 10.0
+_LOOK_EVERY_S = 0.5
+_AHEAD = 4
+"""Items per process that are done or waiting: results that nobody has taken yet fill memory."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,6 +37,9 @@ def over_all_cores(
         items: What to call it on.
         workers: Processes; 0 takes one per core this process may use, 1 none at all.
         what: Word for an item in the progress display.
+
+    Raises:
+        ValueError: If a process is killed; and what `function` raises.
     """
     count = min(workers or len(os.sched_getaffinity(0)), max(len(items), 1))
     if count == 1:
@@ -34,8 +48,46 @@ def over_all_cores(
     # The processes are as many as the cores. OpenCV's threads must be gone before the fork: in a
     # child they are dead, and the first call that needs them waits for ever.
     cv2.setNumThreads(0)
-    with multiprocessing.get_context("fork").Pool(count) as pool:
-        yield from _shown(pool.imap(function, items), len(items), what)
+    fork = multiprocessing.get_context("fork")
+    pool = ProcessPoolExecutor(count, fork, initializer=_start, initargs=(os.getpid(),))
+    try:
+        results = _in_order(pool, function, items, ahead=_AHEAD * count)
+        yield from _shown(results, len(items), what)
+    except BrokenProcessPool:
+        raise ValueError(
+            f"a process was killed at its work, for want of memory perhaps; this was with "
+            f"workers={count}, fewer need less"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _in_order(
+    pool: ProcessPoolExecutor,
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    ahead: int,
+) -> Iterator[Result]:
+    waiting: deque[Future[Result]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) == ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _start(parent: int) -> None:
+    """Leave Ctrl-C to the parent, and end when it is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK_EVERY_S)
+    os._exit(1)
 
 
 def _shown(results: Iterator[Result], total: int, what: str) -> Iterator[Result]:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mila.config import Params
+from mila.data.manifest import CLIPS_NAME
 from mila.overrides import Verb
 from pipeline.assembly import assemble, catalogued_clips
-from pipeline.outputs import new_folder
+from pipeline.outputs import new_folder, refuse_other
 from pipeline.words import number, whole_number
 
 VERB = Verb(
@@ -16,7 +17,7 @@ VERB = Verb(
     example="python -m pipeline.shard raw=data/raw/street out=data/street",
     arguments={
         "raw": "required: folder with catalog.parquet and clips/",
-        "out": "required: folder to make; what is there is replaced",
+        "out": "required: folder to make; an earlier result there is replaced",
         "shard_mib": "a shard is closed once it is this large, MiB (64)",
         "workers": "processes (0 = one per core)",
     },
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(_: Params, words: dict[str, str]) -> None:
     out = Path(words["out"])
+    refuse_other(out, CLIPS_NAME)
     shard_bytes = round(number(words, "shard_mib", 64, least=0.001) * (1 << 20))
     workers = whole_number(words, "workers", 0, least=0)
     clips = catalogued_clips(Path(words["raw"]))

@@ -11,7 +11,7 @@ def number(words: Mapping[str, str], name: str, default: float, *, least: float)
     """
     text = words.get(name)
     if text is None:
-        return default
+        return float(default)
     try:
         value = float(text)
     except ValueError:

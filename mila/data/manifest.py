@@ -146,23 +146,21 @@ def _read_rows(storage: Storage, name: str, kind: type[Row]) -> tuple[Row, ...]:
             "make the shards again"
         )
     rows = tuple(kind(**{k: _frozen(v) for k, v in row.items()}) for row in found)
-    if (table.schema.metadata or {}).get(_DIGEST) != _digest(rows):
+    if (table.schema.metadata or {}).get(_DIGEST) != _digest(found):
         raise ValueError(f"{where}: its rows are not those that were written; make it again")
     return rows
 
 
 def _parquet(rows: Sequence[Row], kind: type[Row]) -> bytes:
-    schema = _schema(kind).with_metadata({_DIGEST: _digest(rows)})
-    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=schema)
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_schema(kind))
     stream = io.BytesIO()
-    pq.write_table(table, stream)
+    pq.write_table(table.replace_schema_metadata({_DIGEST: _digest(table.to_pylist())}), stream)
     return stream.getvalue()
 
 
-def _digest(rows: Sequence[Row]) -> bytes:
-    """SHA-256 over all columns of all rows, in hexadecimal."""
-    text = json.dumps([asdict(row) for row in rows], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest().encode()
+def _digest(rows: list[dict[str, Any]]) -> bytes:
+    """SHA-256 over all columns of all rows as a table gives them, in hexadecimal."""
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest().encode()
 
 
 _TYPES: dict[Any, Any] = {

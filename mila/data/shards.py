@@ -159,12 +159,13 @@ def pack_clip(tar: bytes) -> PackedClip:
         sha256=_digest(data),
         labels=tuple(labels),
         label_frames=tuple(tuple(labelled_frames(fields, what)) for what in labels),
+        fps=float(meta["fps"]),
         **{name: meta[name] for name in _META_COLUMNS},
     )
     return PackedClip(row, data)
 
 
-_META_COLUMNS = ("video", "split", "fps", "start", "frames", "height", "width", "label_set")
+_META_COLUMNS = ("video", "split", "start", "frames", "height", "width", "label_set")
 
 
 def write_shards(

@@ -17,10 +17,10 @@ import numpy as np
 from mila.data.sample import Split
 from pipeline.datasets.files import (
     images_by_stem,
-    listed,
     look_up,
     read_rgb,
     read_values,
+    refuse_orphans,
     trailing_number,
 )
 from pipeline.datasets.recording import DataSet, Frame, Recording, choice, key_of
@@ -75,12 +75,11 @@ def _stills(root: Path, part: str) -> list[_Still]:
     """Images of one part with their labels; a label without an image is an error."""
     images = images_by_stem(root / part)
     labels = images_by_stem(root / f"{part}annot")
-    if orphans := sorted(set(labels) - set(images)):
-        raise ValueError(f"{root / part}: no image for the labels {listed(orphans)}")
+    refuse_orphans(labels, images)
     stills = []
     for stem, image in images.items():
         video = stem.rpartition("_")[0]
-        stills.append(_Still(video, trailing_number(stem), image, labels.get(stem)))
+        stills.append(_Still(video, trailing_number(stem, image), image, labels.get(stem)))
     return sorted(stills, key=lambda still: (still.video, still.number))
 
 
@@ -133,10 +132,10 @@ def _recording(video: str, split: Split, stills: Sequence[_Still], labels: str) 
 
 
 def _read(image: Path, label: Path | None, labels: str) -> Frame:
-    semseg = None
-    if label is not None:
-        semseg = look_up(read_values(label, np.uint8), _TABLES[labels], label)
-    return Frame(read_rgb(image), semseg=semseg)
+    if label is None:
+        return Frame(read_rgb(image), files={"image": image})
+    semseg = look_up(read_values(label, np.uint8), _TABLES[labels], label)
+    return Frame(read_rgb(image), semseg=semseg, files={"image": image, "semseg": label})
 
 
 CAMVID = DataSet(

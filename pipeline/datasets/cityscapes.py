@@ -24,6 +24,7 @@ from pipeline.datasets.recording import DataSet, Frame, Recording, key_of
 from pipeline.words import whole_number
 
 _FPS = 17.0
+_LABEL = "gtFine_labelIds"
 _BEFORE_LABEL = 19
 _DEPTH_UNITS = 256.0
 _NO_DEPTH_IDS = (1, 2, 3)
@@ -54,8 +55,8 @@ class _Place:
     sequence: str
     frame: int
 
-    def path(self, kind: str, suffix: str) -> Path:
-        name = f"{self.city}_{self.sequence}_{self.frame:06d}_{suffix}"
+    def path(self, kind: str, ending: str) -> Path:
+        name = f"{self.city}_{self.sequence}_{self.frame:06d}_{ending}"
         return self.root / kind / self.split / self.city / name
 
     @cached_property
@@ -66,16 +67,18 @@ class _Place:
 
     @property
     def image(self) -> Path | None:
-        for suffix in (".png", ".jpg"):
-            if path := existing(self.path(self.images, f"leftImg8bit{suffix}")):
-                return path
-        return None
+        return existing(self.path(self.images, "leftImg8bit"), ".png", ".jpg")
+
+    @property
+    def label(self) -> Path | None:
+        return existing(self.path("gtFine", _LABEL), ".png")
 
     @property
     def disparity(self) -> Path | None:
-        return existing(self.path("disparity_sequence", "disparity.png")) or existing(
-            self.path("disparity", "disparity.png")
-        )
+        for kind in ("disparity_sequence", "disparity"):
+            if path := existing(self.path(kind, "disparity"), ".png"):
+                return path
+        return None
 
 
 def find(root: Path, words: Mapping[str, str]) -> list[Recording]:
@@ -115,8 +118,8 @@ def read_camera(path: Path) -> Camera:
     try:
         tree = json.loads(path.read_text())
         inner = tree["intrinsic"]
-        baseline = tree["extrinsic"]["baseline"]
-        return Camera(baseline, inner["fx"], inner["fy"], inner["u0"], inner["v0"])
+        numbers = (tree["extrinsic"]["baseline"], *(inner[n] for n in ("fx", "fy", "u0", "v0")))
+        return Camera(*(float(number) for number in numbers))
     except FileNotFoundError:
         raise ValueError(f"{path}: missing, and needed for depth") from None
     except (KeyError, TypeError, ValueError) as error:
@@ -136,9 +139,11 @@ def depth_from_disparity(
 
 def _labelled(root: Path, split: Split) -> list[_Place]:
     places = []
-    for path in sorted((root / "gtFine" / split).glob("*/*_gtFine_labelIds.png")):
-        city, sequence, frame = path.name.removesuffix("_gtFine_labelIds.png").rsplit("_", 2)
-        places.append(_Place(root, split, city, sequence, int(frame)))
+    for path in sorted((root / "gtFine" / split).glob(f"[!.]*/[!.]*_{_LABEL}.[pP][nN][gG]")):
+        *city, sequence, frame = path.stem.removesuffix(f"_{_LABEL}").split("_")
+        if not city or not frame.isdecimal():
+            raise ValueError(f"{path}: expected a name like city_000000_000019_{_LABEL}.png")
+        places.append(_Place(root, split, "_".join(city), sequence, int(frame)))
     return places
 
 
@@ -167,15 +172,18 @@ def _read(place: _Place, camera: Camera | None) -> Frame:
     image = place.image
     assert image, "checked when the clips were found"
     semseg = depth = None
-    label, disparity = place.path("gtFine", "gtFine_labelIds.png"), place.disparity
+    label, disparity = place.label, place.disparity
+    files = {"image": image}
     if disparity and camera:
         depth = depth_from_disparity(read_values(disparity, np.uint16), camera)
-    if label.is_file():
+        files["depth"] = disparity
+    if label:
+        files["semseg"] = label
         ids = read_values(label, np.uint8)
         semseg = look_up(ids, _TRAIN_IDS, label)
         if depth is not None and depth.shape == ids.shape:
             depth[np.isin(ids, _NO_DEPTH_IDS)] = 0
-    return Frame(read_rgb(image), semseg=semseg, depth=depth)
+    return Frame(read_rgb(image), semseg=semseg, depth=depth, files=files)
 
 
 CITYSCAPES = DataSet(

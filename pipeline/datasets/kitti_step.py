@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from mila.data.sample import Split
 from pipeline.datasets.files import (
-    existing,
     images_by_stem,
     listed,
     look_up,
     read_rgb,
     read_values,
+    refuse_orphans,
 )
 from pipeline.datasets.recording import DataSet, Frame, Recording, key_of, windows
 from pipeline.words import whole_number
@@ -67,36 +67,42 @@ def find(root: Path, words: Mapping[str, str]) -> list[Recording]:
 def _flat(root: Path) -> dict[str, dict[int, _Files]]:
     """Sequence to frame number to files, in the layout with all files side by side."""
     sequences = {}
-    for folder in sorted(root.iterdir()) if root.is_dir() else []:
-        images = images_by_stem(folder, "_image") if folder.name.isdigit() else {}
-        if images:
-            sequences[folder.name] = {
-                int(stem): _Files(
-                    image, existing(folder / f"{stem}_panoptic.png"), _depth_beside(folder, stem)
-                )
-                for stem, image in images.items()
-            }
+    for folder in _sequences(root):
+        parts = [images_by_stem(folder, f"_{what}") for what in ("image", "panoptic", "depth")]
+        if frames := _frames(*parts):
+            sequences[folder.name] = frames
     return sequences
 
 
 def _official(root: Path) -> dict[str, dict[int, _Files]]:
     """The same in the layout as downloaded; no depth."""
     sequences = {}
-    for folder in sorted((root / "training" / "image_02").glob("[0-9]*")):
+    for folder in _sequences(root / "training" / "image_02"):
         part = "val" if int(folder.name) in _VALIDATION else "train"
         labels = images_by_stem(root / "panoptic_maps" / part / folder.name)
-        images = images_by_stem(folder)
-        sequences[folder.name] = {
-            int(stem): _Files(image, labels.get(stem), None) for stem, image in images.items()
-        }
+        if frames := _frames(images_by_stem(folder), labels, {}):
+            sequences[folder.name] = frames
+    if sequences and not (root / "panoptic_maps").is_dir():
+        raise ValueError(f"{root / 'panoptic_maps'}: no such folder, and the labels lie there")
     return sequences
 
 
-def _depth_beside(folder: Path, stem: str) -> Path | None:
-    for suffix in (".png", ".tif", ".tiff"):
-        if path := existing(folder / f"{stem}_depth{suffix}"):
-            return path
-    return None
+def _sequences(folder: Path) -> list[Path]:
+    """Its folders that are named by a number."""
+    inside = folder.iterdir() if folder.is_dir() else []
+    return sorted(path for path in inside if path.name.isdecimal() and path.is_dir())
+
+
+def _frames(
+    images: Mapping[str, Path], labels: Mapping[str, Path], depths: Mapping[str, Path]
+) -> dict[int, _Files]:
+    """Frame number to files, from files by their names' numbers."""
+    refuse_orphans(labels, images)
+    refuse_orphans(depths, images, "depth of")
+    for stem, image in images.items():
+        if not stem.isdecimal():
+            raise ValueError(f"{image}: expected a name that begins with the frame's number")
+    return {int(s): _Files(path, labels.get(s), depths.get(s)) for s, path in images.items()}
 
 
 def _refuse_gaps(root: Path, sequence: str, frames: Mapping[int, _Files]) -> None:
@@ -120,6 +126,7 @@ def _recording(sequence: str, split: Split, window: range, files: list[_Files]) 
 def _read(files: _Files) -> Frame:
     image = read_rgb(files.image)
     semseg = depth = None
+    sources = {"image": files.image, "semseg": files.panoptic, "depth": files.depth}
     if files.panoptic:
         panoptic = read_values(files.panoptic, np.uint8, channels=3)
         semseg = look_up(panoptic[..., 0], _TRAIN_IDS, files.panoptic)
@@ -127,12 +134,13 @@ def _read(files: _Files) -> Frame:
         depth = _metres(files.depth)
         if semseg is not None and semseg.shape == depth.shape:
             depth[semseg == _SKY] = 0  # the network that made it answers there too
-    return Frame(image, semseg=semseg, depth=depth)
+    known = {name: path for name, path in sources.items() if path}
+    return Frame(image, semseg=semseg, depth=depth, files=known)
 
 
 def _metres(path: Path) -> npt.NDArray[np.float32]:
     """16-bit PNG in 1/256 m, or float TIFF in metres; 0 is none in both."""
-    values = read_values(path, np.uint16, np.float32)
+    values = read_values(path, np.uint16, np.float32, np.float64)
     scale = _DEPTH_UNITS if values.dtype == np.uint16 else 1.0
     return np.nan_to_num(values.astype(np.float32) / np.float32(scale), nan=0, posinf=0, neginf=0)
 

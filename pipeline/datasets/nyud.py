@@ -8,6 +8,7 @@ al., ICLR 2013; lens of the colour camera as in the official toolbox. Depth is t
 the filled one. Raw frames bring no depth: only the labelled frame is learnt from.
 """
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,8 @@ from pipeline.datasets.recording import DataSet, Frame, Recording, choice, key_o
 from pipeline.words import whole_number
 
 _LABELED = "nyu_depth_v2_labeled.mat"
+_DAMAGE = (ValueError, TypeError, OSError, NotImplementedError, LookupError, zlib.error)
+"""What scipy raises for a file that is damaged or of another version."""
 _FPS = 30.0
 _DEPTH_UNITS = 5000.0
 _NUM_FINE = 40
@@ -57,6 +60,11 @@ class _Labelled:
     label_set: str
     table: npt.NDArray[np.int64]
     """Raw label to class of the label set, 255 void."""
+
+    @property
+    def normals(self) -> Path | None:
+        """The file with its normals, if there is one."""
+        return existing(self.root / "normals" / f"{self.index + 1:04d}", ".png")
 
 
 def find(root: Path, words: Mapping[str, str]) -> list[Recording]:
@@ -120,8 +128,8 @@ def _class_table(root: Path, labels: str) -> npt.NDArray[np.int64]:
 def _raw_names(root: Path) -> list[str]:
     """The raw colour frame of every labelled one, relative to the raw data."""
     with _open_labelled(root) as file:
-        references = np.asarray(file["rawRgbFilenames"]).ravel()
-        return ["".join(chr(c) for c in np.asarray(file[ref]).ravel()) for ref in references]
+        references = _entry(root, file, "rawRgbFilenames").ravel()
+        return ["".join(chr(c) for c in _entry(root, file, ref).ravel()) for ref in references]
 
 
 def _frames_before(last: Path, count: int) -> list[Path]:
@@ -129,7 +137,7 @@ def _frames_before(last: Path, count: int) -> list[Path]:
     folder = last.parent
     if not count or not folder.is_dir():
         return []
-    found = [p for p in folder.glob("r-*") if p.suffix.lower() in IMAGE_SUFFIXES]
+    found = [p for p in folder.glob("[rR]-*") if p.suffix.lower() in IMAGE_SUFFIXES]
     earlier = sorted((p for p in found if _time(p) < _time(last)), key=_time)
     return earlier[-count:]
 
@@ -146,27 +154,28 @@ def _read_raw(path: Path) -> Frame:
     """A raw colour frame without the lens's distortion, as the labelled ones are."""
     camera = np.array([[_FOCAL[0], 0, _CENTRE[0]], [0, _FOCAL[1], _CENTRE[1]], [0, 0, 1]])
     straight = cv2.undistort(read_rgb(path), camera, np.array(_DISTORTION))
-    return Frame(np.asarray(straight, np.uint8))
+    return Frame(np.asarray(straight, np.uint8), files={"image": path})
 
 
 def _read_labelled(entry: _Labelled) -> Frame:
     with _open_labelled(entry.root) as file:
         # MATLAB keeps columns first: (3, W, H) is an image, (W, H) a map.
-        image = np.asarray(file["images"][entry.index]).transpose(2, 1, 0)
-        raw = np.asarray(file["labels"][entry.index]).T
-        depth = np.asarray(file["rawDepths"][entry.index], dtype=np.float32).T
+        parts = [
+            _entry(entry.root, file, n, entry.index) for n in ("images", "labels", "rawDepths")
+        ]
+    image, raw, depth = (np.ascontiguousarray(part.T) for part in parts)
+    labels, normals = entry.root / _LABELED, entry.normals
+    files = {"image": labels, "semseg": labels, "depth": labels}
     return Frame(
-        np.ascontiguousarray(image),
-        semseg=look_up(raw, entry.table, entry.root / _LABELED),
-        depth=np.nan_to_num(depth, nan=0, posinf=0, neginf=0),
-        normals=_read_normals(entry),
+        image,
+        semseg=look_up(raw, entry.table, labels),
+        depth=np.nan_to_num(depth.astype(np.float32), nan=0, posinf=0, neginf=0),
+        normals=_read_normals(normals) if normals else None,
+        files={**files, "normals": normals} if normals else files,
     )
 
 
-def _read_normals(entry: _Labelled) -> npt.NDArray[np.float32] | None:
-    path = existing(entry.root / "normals" / f"{entry.index + 1:04d}.png")
-    if path is None:
-        return None
+def _read_normals(path: Path) -> npt.NDArray[np.float32]:
     normals = normals_from_rgb(read_values(path, np.uint8, channels=3))
     length = np.linalg.norm(normals, axis=-1, keepdims=True)
     return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0.5)
@@ -186,17 +195,30 @@ def _open_labelled(root: Path) -> Any:
         raise ValueError(f"{path}: not a MATLAB 7.3 file ({error})") from None
 
 
+def _entry(root: Path, file: Any, name: Any, index: int | None = None) -> npt.NDArray[Any]:
+    """An array of the .mat file, or one entry of it (from 0)."""
+    where = f"{root / _LABELED}: {name if isinstance(name, str) else 'a name in rawRgbFilenames'}"
+    try:
+        return np.asarray(file[name] if index is None else file[name][index])
+    except (LookupError, ValueError, TypeError):
+        which = "" if index is None else f" of labelled frame {index + 1}"
+        raise ValueError(f"{where}{which} is missing") from None
+    except OSError as error:
+        raise ValueError(f"{where} cannot be read ({error})") from None
+
+
 def _load_mat(path: Path) -> dict[str, Any]:
     try:
         from scipy.io import loadmat  # extra [datasets]
+        from scipy.io.matlab import MatReadError
     except ImportError:
         raise ValueError("NYUd v2 needs scipy: pip install 'mila[datasets]'") from None
     if not path.is_file():
         raise ValueError(f"{path}: missing")
     try:
         return dict(loadmat(path))
-    except (ValueError, TypeError, OSError) as error:
-        raise ValueError(f"{path}: not a MATLAB file ({error})") from None
+    except (*_DAMAGE, MatReadError) as error:
+        raise ValueError(f"{path}: not a MATLAB file before 7.3 ({error})") from None
 
 
 NYUD = DataSet(

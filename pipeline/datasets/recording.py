@@ -4,7 +4,7 @@ H rows, W columns of a frame.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,8 @@ class Frame:
     """Metres, 0 unknown, (H, W)."""
     normals: npt.NDArray[np.float32] | None = None
     """Unit vectors, zero vectors unknown, (H, W, 3)."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Where each of these is from, by its name above; for messages."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Source: 7-Scenes (Shotton et al., CVPR 2013): 640x480, 30 frames/s, millimetres;
 depth camera's view there, see the word `register`.
 """
 
+import filecmp
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mila.data.sample import SPLITS, Split
-from pipeline.datasets.files import existing, images_by_stem, read_rgb, read_values, trailing_number
+from pipeline.datasets.files import (
+    images_by_stem,
+    read_rgb,
+    read_values,
+    refuse_orphans,
+    trailing_number,
+)
 from pipeline.datasets.recording import DataSet, Frame, Recording, choice, key_of, windows
 from pipeline.words import number, whole_number
 
@@ -80,15 +87,23 @@ def find(root: Path, words: Mapping[str, str]) -> list[Recording]:
 
 def _files(folder: Path) -> list[tuple[Path, Path | None]]:
     """Colour and depth of every frame in order of its number, without exact repeats."""
-    images = images_by_stem(folder, ".color")
+    images, depths = images_by_stem(folder, ".color"), images_by_stem(folder, ".depth")
+    refuse_orphans(depths, images, "depth of")
     files: list[tuple[Path, Path | None]] = []
-    before = b""
-    for stem in sorted(images, key=trailing_number):
-        data = images[stem].read_bytes()
-        if data != before:
-            files.append((images[stem], existing(folder / f"{stem}.depth.png")))
-        before = data
+    before: Path | None = None
+    for stem in sorted(images, key=lambda stem: trailing_number(stem, images[stem])):
+        if before is None or not _same(images[stem], before):
+            files.append((images[stem], depths.get(stem)))
+        before = images[stem]
     return files
+
+
+def _same(path: Path, other: Path) -> bool:
+    """Whether two files are equal; those of different size are not read."""
+    try:
+        return filecmp.cmp(path, other, shallow=False)
+    except OSError:  # it will be named when it is read as an image
+        return False
 
 
 def _listed_split(folder: Path) -> Split | None:
@@ -97,9 +112,11 @@ def _listed_split(folder: Path) -> Split | None:
     for name, split in splits:
         path = folder.parent / name
         numbers = (
-            {trailing_number(line) for line in path.read_text().split()} if path.is_file() else ()
+            {trailing_number(line, path) for line in path.read_text(errors="replace").split()}
+            if path.is_file()
+            else ()
         )
-        if numbers and trailing_number(folder.name) in numbers:
+        if numbers and trailing_number(folder.name, folder) in numbers:
             return split
     return None
 
@@ -141,10 +158,11 @@ def _intrinsics(
 def _read(image: Path, depth: Path | None, options: _Options) -> Frame:
     rgb = read_rgb(image)
     if depth is None:
-        return Frame(rgb)
+        return Frame(rgb, files={"image": image})
     values = read_values(depth, np.uint16)
     if values.shape != rgb.shape[:2]:
-        raise ValueError(f"{depth}: {values.shape} pixels, its colour image has {rgb.shape[:2]}")
+        (height, width), (rows, columns) = values.shape, rgb.shape[:2]
+        raise ValueError(f"{depth}: depth is {height}x{width}, its image {rows}x{columns}")
     if options.registration != Registration():
         height, width = values.shape
         values = cv2.warpAffine(
@@ -155,7 +173,7 @@ def _read(image: Path, depth: Path | None, options: _Options) -> Frame:
         )
     metres = values.astype(np.float32) / np.float32(options.units)
     metres[np.isin(values, _INVALID)] = 0
-    return Frame(rgb, depth=metres)
+    return Frame(rgb, depth=metres, files={"image": image, "depth": depth})
 
 
 RGBD = DataSet(

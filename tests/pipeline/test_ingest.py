@@ -1,4 +1,7 @@
+import errno
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -158,6 +161,65 @@ def test_bad_words_get_one_sentence(tmp_path, capsys, words, message):
     assert message in said
     assert said.count("\n") == 1
     assert [p.name for p in tmp_path.iterdir()] == ["empty"]
+
+
+def test_the_data_set_itself_and_other_folders_are_left_alone(camvid_tree, tmp_path, capsys):
+    before = files(tmp_path)
+    words = ["dataset=camvid", f"root={camvid_tree}", "workers=1"]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("years of work")
+
+    for out in (camvid_tree, camvid_tree / "shards", tmp_path, tmp_path / "mine/../camvid"):
+        assert main([*words, f"out={out}"]) == 2
+        assert "must lie apart from root" in capsys.readouterr().err
+    assert main([*words, f"out={tmp_path / 'mine'}"]) == 2
+    assert "not an earlier result" in capsys.readouterr().err
+
+    assert {k: v for k, v in files(tmp_path).items() if k.parts[0] != "mine"} == before
+    assert (tmp_path / "mine/thesis.txt").read_text() == "years of work"
+
+
+def test_a_tree_that_gives_no_clip_is_refused(camvid_tree, run_ingest, tmp_path, capsys):
+    """Stills alone, in the part that is for runs."""
+    for part in ("val", "valannot"):
+        shutil.rmtree(camvid_tree / part)
+    (camvid_tree / "train").rename(camvid_tree / "val")
+    (camvid_tree / "trainannot").rename(camvid_tree / "valannot")
+
+    assert run_ingest("camvid", camvid_tree) == 2
+
+    assert "no clip can be made of what is there" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_gets_one_sentence(camvid_tree, run_ingest, tmp_path, capsys, monkeypatch):
+    def full(path, *_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(ingestion, "write_clip_tar", full)
+
+    assert run_ingest("camvid", camvid_tree, "workers=1") == 2
+
+    said = capsys.readouterr().err
+    assert re.search(r"/[\w-]+\.tar: No space left on device\n$", said)
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_table_says_what_every_split_holds(cityscapes_tree, run_ingest, capsys):
+    run_ingest("cityscapes", cityscapes_tree, "workers=1")
+
+    head, *rows = (re.split(r"\s{2,}", x) for x in capsys.readouterr().out.splitlines()[-3:])
+    table = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+    ids = np.arange(12 * 20) % 34
+    ignored = np.isin(ids, [*range(7), 9, 10, 14, 15, 16, 18, 29, 30]).mean()
+    unknown = np.mean(np.isin(ids, [1, 2, 3]) | (np.arange(240) < 40))
+
+    assert table["train"]["clips"] == "1"
+    assert table["train"]["frames"] == "10"
+    assert table["train"]["classes"] == "19"
+    assert table["train"]["semseg ignored"] == f"{ignored:.1%}"
+    assert table["val"]["depth unknown"] == f"{unknown:.1%}"
 
 
 def test_two_videos_of_one_key_are_named(rgbd_tree, run_ingest, capsys):

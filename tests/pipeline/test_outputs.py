@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.outputs import new_folder, write_text
+from pipeline.outputs import new_folder, refuse_other, write_text
 
 
 def test_a_folder_appears_whole(tmp_path):
@@ -42,6 +42,19 @@ def test_what_a_killed_run_left_is_cleared(tmp_path):
         pass
 
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["out"]
+
+
+def test_only_nothing_and_earlier_results_are_replaced(tmp_path):
+    refuse_other(tmp_path / "none", "list")
+    (tmp_path / "empty").mkdir()
+    refuse_other(tmp_path / "empty", "list")
+    (tmp_path / "result").mkdir()
+    (tmp_path / "result/list").touch()
+    refuse_other(tmp_path / "result", "list")
+
+    for other in (tmp_path, tmp_path / "result/list"):
+        with pytest.raises(ValueError, match="not empty and not an earlier result"):
+            refuse_other(other, "list")
 
 
 def test_text_is_replaced_at_once(tmp_path):

@@ -105,6 +105,16 @@ def test_bad_words_get_one_sentence(tmp_path, monkeypatch, capsys, words, messag
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_with_other_things_is_left_alone(tmp_path, raw, capsys):
+    before = files(raw)
+
+    for out in (raw, tmp_path):
+        assert run(raw, out, "workers=1") == 2
+        assert "not an earlier result" in capsys.readouterr().err
+
+    assert files(raw) == before
+
+
 def test_help_has_an_example(capsys):
     assert main(["--help"]) == 0
     assert "python -m pipeline.shard raw=data/raw/street" in capsys.readouterr().out

@@ -13,6 +13,11 @@ def data(tmp_path, make_clip, make_shards):
     return tmp_path / "data"
 
 
+def copy(data, target):
+    source = LocalStorage(data)
+    return copy_all(source, target, read_manifest(source))
+
+
 def files(folder):
     return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
@@ -38,10 +43,10 @@ def test_the_manifest_comes_last(data, tmp_path):
             super().put(name, raw)
 
     target = Cut(tmp_path / "to")
-    copy_all(LocalStorage(data), LocalStorage(tmp_path / "to"))
+    copy(data, LocalStorage(tmp_path / "to"))
 
     with pytest.raises(OSError, match="disk full"):
-        copy_all(LocalStorage(data), target)
+        copy(data, target)
 
     with pytest.raises(ValueError, match="no manifest there"):
         read_manifest(target)
@@ -54,7 +59,31 @@ def test_a_copy_that_is_not_there_is_noticed(data, tmp_path):
                 super().put(name, raw)
 
     with pytest.raises(ValueError, match="does not list what was written"):
-        copy_all(LocalStorage(data), Forgetful(tmp_path / "to"))
+        copy(data, Forgetful(tmp_path / "to"))
+
+
+def test_a_damaged_shard_is_not_sent(data, tmp_path, capsys):
+    path = data / "shards/train-00000.tar"
+    good = path.read_bytes()
+    path.write_bytes(good[:-1] + b"x")
+
+    assert main([f"data={data}", f"to={tmp_path / 'to'}"]) == 2
+    assert "shards/train-00000.tar: altered" in capsys.readouterr().err
+    path.unlink()
+    assert main([f"data={data}", f"to={tmp_path / 'to'}"]) == 2
+    assert "shards/train-00000.tar: missing" in capsys.readouterr().err
+
+    with pytest.raises(ValueError, match="no manifest there"):
+        read_manifest(LocalStorage(tmp_path / "to"))
+
+
+def test_a_data_set_is_not_copied_onto_itself(data, tmp_path, capsys):
+    before = files(data)
+
+    assert main([f"data={data}", f"to={data}/../data/"]) == 2
+
+    assert "the data set is there already" in capsys.readouterr().err
+    assert files(data) == before
 
 
 def test_bad_words_get_one_sentence(tmp_path, capsys):

@@ -291,6 +291,15 @@ def test_an_altered_manifest_is_refused_or_says_the_same(flipping, name, place, 
     assert "\n" not in said
 
 
+def test_whole_numbers_do_for_frames_per_second(tmp_path, make_clip, make_shards):
+    written = make_shards(tmp_path, [make_clip("train-0", fps=30)])
+
+    back = read_manifest(LocalStorage(tmp_path))
+
+    assert back.clips == written.clips
+    assert back.fingerprint == written.fingerprint
+
+
 def test_rows_that_were_not_written_are_refused(tmp_path, manifest):
     """A changed value in a file that is otherwise whole."""
     path = tmp_path / "data/clips.parquet"
