@@ -30,6 +30,10 @@ ENVIRONMENT = {
     "RAY_worker_niceness": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MPLBACKEND": "Agg",
+    # Tensors of every update come and go; memory that is kept needs no new pages from the kernel.
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "8000000000",
 }
 """Set in this process and in every worker, where nothing else is set."""
 

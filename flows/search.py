@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.cluster import Needs, absolute, ray_cluster, set_environment
 from flows.launch import TrainingError
@@ -27,6 +27,9 @@ from mila.config import Params
 from mila.data.manifest import ClipRow, read_manifest
 from mila.data.storage import open_storage
 from mila.identity import Identity, identify, run_name
+
+if TYPE_CHECKING:
+    from flows.sweep_progress import SweepProgress
 
 Page = dict[str, Any]
 
@@ -72,7 +75,7 @@ def sweep(params: Params, order: SweepOrder, say: Callable[[str], None]) -> Page
     if page is None:
         gmac = _check(params, trials)
         with acquire_lease(run.storage, say=say):
-            failures = _search(run, params, identity, gmac)
+            failures = _search(run, params, identity, gmac, say)
             page = _page(run, params, order, identity, gmac)
             if failures:
                 raise TrainingError(_told(failures))
@@ -125,7 +128,11 @@ def _validation_clip(params: Params) -> ClipRow:
 
 
 def _search(
-    run: RunStorage, params: Params, identity: Identity, gmac: Mapping[str, float]
+    run: RunStorage,
+    params: Params,
+    identity: Identity,
+    gmac: Mapping[str, float],
+    say: Callable[[str], None],
 ) -> dict[str, str]:
     """Run the trials that are left; name of a failed trial -> why."""
     for variable, value in _TUNE_ENVIRONMENT.items():
@@ -134,14 +141,17 @@ def _search(
     with ray_cluster(needs):
         from ray import tune
 
+        from flows.sweep_progress import SweepProgress
+
         resources = {"CPU": needs.cpus, "GPU": needs.gpus}
         body = trainable(run.url, params, identity.fingerprint, gmac)
-        results = _tuner(run, params, tune.with_resources(body, resources)).fit()
+        told = SweepProgress(len(gmac), params.sweep.updates, say)
+        results = _tuner(run, params, tune.with_resources(body, resources), told).fit()
         errors = [result for result in results if result.error is not None]
         return {Path(result.path).name: _cause(result.error) for result in errors}
 
 
-def _tuner(run: RunStorage, params: Params, body: Any) -> Any:
+def _tuner(run: RunStorage, params: Params, body: Any, told: SweepProgress) -> Any:
     """The tuner of this sweep, where it was interrupted."""
     from ray import tune
     from ray.tune.logger import JsonLoggerCallback
@@ -177,7 +187,7 @@ def _tuner(run: RunStorage, params: Params, body: Any) -> Any:
             storage_path=place.path.rpartition("/")[0],
             storage_filesystem=place.filesystem,
             failure_config=tune.FailureConfig(max_failures=params.cluster.max_failures),
-            callbacks=[JsonLoggerCallback()],
+            callbacks=[JsonLoggerCallback(), told],
             verbose=0,
         ),
     )

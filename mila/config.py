@@ -142,7 +142,7 @@ class TrainSettings(Settings):
     """Seed of initialisation, data order and augmentation."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Autocast type; auto = bfloat16 on GPUs and on CPUs with native bfloat16, else float32."""
-    slow: StageSettings = StageSettings(updates=2400, batch_size=8, learning_rate=0.003)
+    slow: StageSettings = StageSettings(updates=2800, batch_size=8, learning_rate=0.003)
     """Slow network per frame."""
     fast: StageSettings = StageSettings(updates=1000, learning_rate=0.004)
     """Fast network per frame."""

@@ -43,7 +43,6 @@ class Output(nn.Module):
 
     def forward(self, raw: Tensor) -> Tensor:
         """Classes: logits as they are; depth: (B, H, W) metres; normals: unit vectors."""
-        raw = raw.float()
         if self.kind == "classes":
             return raw
         if self.kind == "normals":
@@ -85,7 +84,8 @@ class Head(nn.Module):
 
     def finish(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
         """Scores at feature size -> prediction at image size."""
-        prediction: Tensor = self.output(F.interpolate(scores, size=size, mode="bilinear"))
+        enlarged = F.interpolate(scores.float(), size=size, mode="bilinear")
+        prediction: Tensor = self.output(enlarged)
         return prediction
 
     def forward(self, features: Tensor, size: tuple[int, int]) -> Tensor:

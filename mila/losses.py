@@ -29,13 +29,15 @@ def classes_loss(logits: Tensor, labels: Tensor, *, hard_pixels: float = 1.0) ->
         labels: Class ids, (B, H, W); 255 is ignored.
         hard_pixels: Share of the labelled pixels that count, the hardest first.
     """
-    per_pixel = F.cross_entropy(logits, labels, ignore_index=IGNORE_LABEL, reduction="none")
-    counted = per_pixel[labels != IGNORE_LABEL]
-    if counted.numel() == 0:
+    # Classes last: how channels-last networks give them, and a third of the time of (B, N, H, W).
+    scores, ids = logits.movedim(1, -1).flatten(0, -2), labels.flatten()
+    labelled = int((ids != IGNORE_LABEL).sum())
+    if labelled == 0:
         return logits.sum() * 0.0
-    if hard_pixels < 1.0:
-        counted = counted.topk(max(1, int(hard_pixels * counted.numel()))).values
-    return counted.mean()
+    if hard_pixels == 1.0:
+        return F.cross_entropy(scores, ids, ignore_index=IGNORE_LABEL)
+    per_pixel = F.cross_entropy(scores, ids, ignore_index=IGNORE_LABEL, reduction="none")
+    return per_pixel.topk(max(1, int(hard_pixels * labelled))).values.mean()
 
 
 def depth_loss(depth: Tensor, labels: Tensor) -> Tensor:
@@ -48,9 +50,9 @@ def depth_loss(depth: Tensor, labels: Tensor) -> Tensor:
     valid = labels > 0
     if not valid.any():
         return depth.sum() * 0.0
-    ratio = depth[valid] / labels[valid]
+    ratio = torch.where(valid, depth, 1.0) / torch.where(valid, labels, 1.0)
     relative = (ratio - 1.0).abs().clamp(max=_LARGEST_RELATIVE_ERROR)
-    return 0.5 * (ratio.log().abs() + relative).mean()
+    return 0.5 * (ratio.log().abs() + relative).sum() / valid.sum()
 
 
 def normals_loss(normals: Tensor, labels: Tensor) -> Tensor:
@@ -88,7 +90,8 @@ class TaskLoss(nn.Module):
             for task in self.tasks
             if task in labels and bool(valid_pixels(task, labels[task]).any())
         }
-        total = sum((p.sum() * 0.0 for p in predictions.values()), torch.zeros(()))
+        unlabelled = [predictions[task] for task in self.tasks if task not in parts]
+        total = sum((p.sum() * 0.0 for p in unlabelled), torch.zeros(()))
         for task, part in parts.items():
             total = total + self._weigh(task, part)
         return total, parts
@@ -121,8 +124,9 @@ def soft_loss(predictions: Predictions, targets: Predictions) -> Tensor:
         target, prediction = _thinned(full), _thinned(predictions[task])
         kind = TASKS[task].kind
         if kind == "classes":
-            log_p, log_q = prediction.log_softmax(dim=1), target.log_softmax(dim=1)
-            total = total + (log_q.exp() * (log_q - log_p)).sum(dim=1).mean()
+            log_p = prediction.movedim(1, -1).log_softmax(dim=-1)
+            log_q = target.movedim(1, -1).log_softmax(dim=-1)
+            total = total + (log_q.exp() * (log_q - log_p)).sum(dim=-1).mean()
         elif kind == "depth":
             total = total + (prediction.log() - target.log()).abs().mean()
         else:
