@@ -41,7 +41,7 @@ def _run(_: Params, words: dict[str, str]) -> None:
     rows = _spread(manifest, whole_number(words, "clips", 3, least=1))
     clips = [(row, decode_clip(reader.read(row), key=row.key)) for row in rows]
     frames = whole_number(words, "frames", 5, least=1)
-    write_text(Path(words["out"]), page(words["data"], clips, frames=frames))
+    write_text(Path(words["out"]), page(words["data"], manifest.clips, clips, frames=frames))
     sys.stdout.write(f"{words['out']}: {len(clips)} of {len(manifest.clips)} clips\n")
 
 

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mila.data.manifest import ClipRow
-from mila.data.sample import ClipArrays
+from mila.data.sample import LABEL_FIELDS, SPLITS, ClipArrays
 from mila.panels import class_colours, normal_colours, overlay
 from mila.tasks import IGNORE_LABEL, LABEL_SETS
+from pipeline.datasets.files import listed
 from pipeline.page.pictures import class_legend
 
 _WIDTH = 360
@@ -25,6 +26,9 @@ _FASTEST_SHARE = 0.05
 _STYLE = Path(__file__).parent / "page" / "style.css"
 _OWN_STYLE = """
 main { max-width: none; }
+table.contents { width: auto; margin: 10px 14px; }
+section > .scroll + p { margin-top: 14px; }
+.contents td, .contents th { padding: 3px 18px 3px 0; text-align: left; }
 table.frames { width: auto; margin: 10px 14px; }
 .frames td, .frames th { padding: 3px; border: 0; text-align: left; vertical-align: middle; }
 .frames th { font-size: 13px; font-weight: 600; color: var(--soft); white-space: nowrap; }
@@ -34,11 +38,18 @@ table.frames { width: auto; margin: 10px 14px; }
 Picture = npt.NDArray[np.uint8]
 
 
-def page(title: str, clips: Sequence[tuple[ClipRow, ClipArrays]], *, frames: int) -> str:
+def page(
+    title: str,
+    rows: Sequence[ClipRow],
+    clips: Sequence[tuple[ClipRow, ClipArrays]],
+    *,
+    frames: int,
+) -> str:
     """The page, as HTML.
 
     Args:
         title: Name of the data.
+        rows: Everything the data set holds, for the table at the top.
         clips: The clips to show, whole.
         frames: Frames shown of each clip, evenly spread, the last one included.
     """
@@ -49,7 +60,29 @@ def page(title: str, clips: Sequence[tuple[ClipRow, ClipArrays]], *, frames: int
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{style}</style><main><h1>{escape(title)}</h1>"
-        f"<section>{_KEY}{legends}</section>{body}</main></html>\n"
+        f"<section>{_contents(rows)}{_KEY}{legends}</section>{body}</main></html>\n"
+    )
+
+
+def _contents(rows: Sequence[ClipRow]) -> str:
+    """A table of what every split holds."""
+    head = ("split", "clips", "videos", "frames", "size", "frames with")
+    lines = [f"<tr>{''.join(f'<th>{name}</th>' for name in head)}</tr>"]
+    for split in SPLITS:
+        if own := [row for row in rows if row.split == split]:
+            lines.append(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in _counts(own))}</tr>")
+    return f'<div class="scroll"><table class="contents">{"".join(lines)}</table></div>'
+
+
+def _counts(rows: Sequence[ClipRow]) -> tuple[str, ...]:
+    labelled = [(what, sum(len(row.labelled([what])) for row in rows)) for what in LABEL_FIELDS]
+    return (
+        rows[0].split,
+        str(len(rows)),
+        str(len({row.video for row in rows})),
+        str(sum(row.frames for row in rows)),
+        listed(sorted({f"{row.height}x{row.width}" for row in rows})),
+        ", ".join(f"{what} {count}" for what, count in labelled if count) or "no label",
     )
 
 
@@ -111,13 +144,16 @@ def difference(image: Picture, before: Picture) -> Picture:
 
 def _clip(row: ClipRow, clip: ClipArrays, wanted: int) -> str:
     chosen = shown_frames(row.frames, row.labelled(("semseg", "depth", "normals")), wanted)
-    head = "".join(f"<th>frame {row.start + t}</th>" for t in chosen)
-    lines = "".join(
-        f"<tr><th>{name}</th>" + "".join(_cell(draw(t)) for t in chosen) + "</tr>"
-        for name, draw in _drawings(row, clip)
-    )
+    drawn = [(name, [_cell(draw(t)) for t in chosen]) for name, draw in _drawings(row, clip)]
+    if len(chosen) == 1:  # a still lies on its side
+        head = "".join(f"<th>{name}</th>" for name, _ in drawn)
+        lines = f"<tr><th></th>{''.join(cells[0] for _, cells in drawn)}</tr>"
+    else:
+        head = "".join(f"<th>frame {row.start + t}</th>" for t in chosen)
+        lines = "".join(f"<tr><th>{name}</th>{''.join(cells)}</tr>" for name, cells in drawn)
+    number = "1 frame" if row.frames == 1 else f"{row.frames} frames"
     facts = (
-        f"{row.split}, video {row.video}, {row.frames} frames of {row.height}x{row.width} at "
+        f"{row.split}, video {row.video}, {number} of {row.height}x{row.width} at "
         f"{row.fps:g}/s, labels: {', '.join(row.labels) or 'none'}"
     )
     return (

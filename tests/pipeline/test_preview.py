@@ -41,6 +41,18 @@ def test_the_page_holds_its_clips_and_nothing_else(data, tmp_path, capsys):
     # val-0: one frame of image, classes, depth, normals, known.
     assert len(pictures(text)) == (4 * 3 + 2) + (5 * 3 + 2) + 5
     assert "traffic light" in text
+    cells = re.findall(r"<td>([^<]*)</td>", text.partition("</table>")[0])
+    labels = "semseg 20, depth 20, normals 16, flow 12"
+    assert cells[:6] == ["train", "5", "5", "20", "18x26", labels]
+    assert cells[6:] == ["val", "1", "1", "1", "18x26", "semseg 1, depth 1, normals 1"]
+
+
+def test_stills_lie_on_their_side(data, tmp_path):
+    main([f"data={data}", f"out={tmp_path / 'p.html'}", "clips=1", "frames=2"])
+
+    clip, still = (tmp_path / "p.html").read_text().split("<h2>")[1:]
+    assert clip.count("<tr>") == 1 + 5, "frames beside each other, kinds below"
+    assert still.count("<tr>") == 2, "kinds beside each other"
 
 
 def test_same_data_gives_the_same_page(data, tmp_path):
