@@ -83,6 +83,9 @@ def _numbers(name: str, text: str) -> list[int]:
 
 def _side_by_side(words: Sequence[str], jobs: int) -> int:
     """The same command several times; leases keep the processes off each other's items."""
+    from flows.cluster import set_environment
+
+    set_environment()
     alone = [word for word in words if not word.startswith("jobs=")]
     command = [sys.executable, str(Path(__file__).resolve()), *alone]
     processes = [subprocess.Popen(command) for _ in range(jobs)]
