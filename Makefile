@@ -11,7 +11,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export MPLBACKEND := Agg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test check services-test bench ui clean
+.PHONY: help demo test check services-test bench results ui clean
 
 help:
 	@echo "make demo           data, training, sweep, evaluation and a page to look at: reports/index.html"
@@ -19,6 +19,7 @@ help:
 	@echo "make check          linters and types"
 	@echo "make services-test  faults against real services (Debian, root)"
 	@echo "make bench          benchmarks; tables in benchmarks/results"
+	@echo "make results        docs/results.md from the kept pages of flows/grid.py"
 	@echo "make ui             MLflow at http://127.0.0.1:5000 (PORT=... for another port)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -44,6 +45,9 @@ services-test: $(STAMP)
 
 bench: $(STAMP)
 	bash benchmarks/run.sh
+
+results: $(STAMP)
+	python -m pipeline.results pages=docs/results/street out=docs/results.md
 
 PORT ?= 5000
 ui: $(STAMP)

@@ -1,0 +1,176 @@
+"""docs/results.md: what was measured, claim by claim, and what is still missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.claims.schedules import schedule_section, single_task_section
+from pipeline.claims.seeds import Row
+from pipeline.claims.tables import (
+    FIRST,
+    better_table,
+    change_table,
+    cost_table,
+    kept_accuracy,
+    markdown,
+    propagation_table,
+    steadiness_table,
+)
+
+_WANTED_INTERVALS = (5, 10)
+
+
+def document(
+    rows: Mapping[str, Row],
+    *,
+    wanted: Mapping[str, str],
+    seeds: Sequence[int],
+    figure: str,
+    source: str,
+) -> str:
+    """The page; equal inputs give equal text.
+
+    Args:
+        rows: What there is.
+        wanted: Name -> title of every row of the grid.
+        seeds: Seeds that every row shall have.
+        figure: Path of the figure, relative to the page.
+        source: The folder of pages, as it is named in the text.
+
+    Raises:
+        ValueError: If the row that all others are compared with is not there.
+    """
+    if FIRST not in rows:
+        raise ValueError(f"{source}: no page of row {FIRST}, which all others are compared with")
+    ordered = {name: rows[name] for name in (*wanted, *rows) if name in rows}
+    parts = [_top(ordered, source), _accuracy(ordered), _propagation(ordered, figure)]
+    parts += [_changes(ordered), schedule_section(ordered), single_task_section(ordered)]
+    parts += [_steadiness(ordered), _missing(ordered, wanted, seeds), _origin(ordered)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _top(rows: Mapping[str, Row], source: str) -> str:
+    page = rows[FIRST].first
+    interval = page["keyframe_interval"]
+    size = page["size"]
+    frames = page["scored"]["frames"][str(interval)]
+    return f"""# Results
+
+Written by `make results` from the pages in `{source}`, nothing by hand. Procedural streets,
+{size["height"]}x{size["width"]} pixels, {page["data"]["split"]} split:
+{page["scored"]["clips"]} clips of worlds never trained on, {frames} scored frames. Figures are
+pooled over pixels, then averaged over the ages 0..K-1 of the keyframe, keyframes included unless
+said otherwise; the same frames are scored at every age. Mean ± sample standard deviation over
+seeds; a figure without ± comes from one seed. A seed decides initial weights and data order; the
+worlds are the same. GMAC: 1e9 multiply-adds of one frame, heads included. AbsRel: |depth error| /
+depth below 80 m.
+
+{_budget(rows)}"""
+
+
+def _budget(rows: Mapping[str, Row]) -> str:
+    page = rows[FIRST].first
+    budget = page["updates_and_batch"]
+    joint, batch = budget["joint"]
+    return (
+        "All rows of a seed share its slow and its fast network, trained per frame; then each row "
+        f"trains {joint} updates of {batch} clips with the slow network frozen (`params/grid/`). "
+        "These are minutes on two CPU cores, a small budget: differences within it are what is "
+        "compared, not the accuracy that these networks can reach."
+    )
+
+
+def _accuracy(rows: Mapping[str, Row]) -> str:
+    ila = rows[FIRST]
+    interval = ila.first["keyframe_interval"]
+    return f"""## Accuracy kept at fewer multiply-adds
+
+{cost_table(ila, rows, interval)}
+
+{kept_accuracy(ila, interval)}"""
+
+
+def _propagation(rows: Mapping[str, Row], figure: str) -> str:
+    ila = rows[FIRST]
+    others = _group(rows, "propagation")
+    if not others:
+        return ""
+    intervals = [k for k in _WANTED_INTERVALS if str(k) in ila.first["by_interval"]]
+    return f"""## Ways to bring keyframe features to other frames
+
+Same slow and fast networks, fusion, heads and updates; only the propagation differs. Means over the
+ages 1..K-1, keyframes left out. The module's GMAC is all between features and propagated features
+on one frame.
+
+{propagation_table(ila, others, intervals)}
+
+ILA's gain over each, seed by seed; above 0 is better for ILA in both measures. "Better" (mIoU /
+AbsRel) means: in every seed, or by more than the standard deviation over seeds.
+
+{better_table(ila, others, intervals)}
+
+![Accuracy against the age of the keyframe]({figure})"""
+
+
+def _changes(rows: Mapping[str, Row]) -> str:
+    ila = rows[FIRST]
+    interval = ila.first["keyframe_interval"]
+    parts = []
+    for group, title in (
+        ("alignment", "Alignment of slow and fast features"),
+        ("options", "Options of the attention"),
+    ):
+        others = _group(rows, group)
+        if others:
+            words = f"K = {interval}, keyframes included; changes are against ILA, seed by seed."
+            parts.append(f"## {title}\n\n{words}\n\n{change_table(ila, others, interval)}")
+    return "\n\n".join(parts)
+
+
+def _steadiness(rows: Mapping[str, Row]) -> str:
+    shown = [rows[FIRST], *_group(rows, "propagation")]
+    return f"""## Steadiness
+
+Neighbouring frames compared along the exact motion, over pixels seen in both: mean IoU between the
+two predictions (more is steadier), mean change of log depth (less is steadier; the truth changes
+with the camera's own motion).
+
+{steadiness_table(shown)}"""
+
+
+def _missing(rows: Mapping[str, Row], wanted: Mapping[str, str], seeds: Sequence[int]) -> str:
+    lines = []
+    for name, title in wanted.items():
+        have = set(rows[name].pages) if name in rows else set()
+        lacking = [str(seed) for seed in seeds if seed not in have]
+        if lacking:
+            lines.append([name, title, ", ".join(lacking)])
+    if not lines:
+        return f"## Missing\n\nNothing: every row has the seeds {', '.join(map(str, seeds))}."
+    return f"""## Missing
+
+Rows of the grid that were not run, or not with every seed; `python flows/grid.py` goes on with
+them.
+
+{markdown(["row", "title", "seeds not run"], lines)}"""
+
+
+def _origin(rows: Mapping[str, Row]) -> str:
+    lines = []
+    machines: dict[str, int] = {}
+    for row in rows.values():
+        for seed, page in row.pages.items():
+            machine = ", ".join(f"{key} {value}" for key, value in page["hardware"].items())
+            number = machines.setdefault(machine, len(machines) + 1)
+            place = f"`{page['command']}`"
+            lines.append(
+                [row.name, str(seed), place, page["commit"][:10], page["date"][:10], str(number)]
+            )
+    told = "\n".join(f"- machine {number}: {machine}" for machine, number in machines.items())
+    head = ["row", "seed", "command", "commit", "date", "machine"]
+    return f"## Where each row is from\n\n{told}\n\n{markdown(head, lines)}"
+
+
+def _group(rows: Mapping[str, Row], group: str) -> list[Row]:
+    """The rows of a group, the first row of all left out."""
+    return [row for name, row in rows.items() if name != FIRST and row.first["group"] == group]

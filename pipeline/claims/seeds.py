@@ -1,0 +1,131 @@
+"""Kept pages of a grid, by row and seed, and figures with their spread over seeds."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mila.tasks import TASKS
+
+Page = Mapping[str, Any]
+
+_NEEDED = ("row", "seed", "group", "title", "method", "by_interval", "command", "commit", "date")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure over seeds.
+
+    Attributes:
+        values: One per seed, in the order of the seeds; at least one.
+    """
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean over seeds."""
+        return statistics.fmean(self.values)
+
+    @property
+    def deviation(self) -> float | None:
+        """Sample standard deviation over seeds; None for a single one."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    def text(self, *, scale: float = 1.0, digits: int = 1, sign: bool = False) -> str:
+        """Mean and deviation as they are written."""
+        mean = f"{self.mean * scale:{'+' if sign else ''}.{digits}f}"
+        if self.deviation is None:
+            return mean
+        return f"{mean} ± {self.deviation * scale:.{digits}f}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the grid with all its pages.
+
+    Attributes:
+        name: In the grid file.
+        pages: By seed, ascending.
+    """
+
+    name: str
+    pages: Mapping[int, Page]
+
+    @property
+    def first(self) -> Page:
+        """The page of the first seed: what all seeds share is read here."""
+        return next(iter(self.pages.values()))
+
+    @property
+    def method(self) -> str:
+        """Whose figures are the row's own."""
+        return str(self.first["method"])
+
+    def over(self, value: Callable[[Page], float], seeds: Sequence[int] = ()) -> Spread:
+        """A figure of every page, of all seeds or of some."""
+        return Spread(tuple(value(self.pages[seed]) for seed in (seeds or self.pages)))
+
+
+def read_rows(folder: Path) -> dict[str, Row]:
+    """All pages of a folder, by row.
+
+    Raises:
+        ValueError: If there are none, one is not a kept page, or two rows differ in their data.
+    """
+    by_row: dict[str, dict[int, Page]] = {}
+    data: dict[str, Path] = {}
+    for path in sorted(folder.glob("*.json")):
+        page = _page(path)
+        by_row.setdefault(page["row"], {})[page["seed"]] = page
+        data.setdefault(f"{page['data']['fingerprint']} {page['data']['split']}", path)
+    if not by_row:
+        raise ValueError(f"{folder}: no pages of results there; run flows/grid.py first")
+    if len(data) > 1:
+        one, other = list(data.values())[:2]
+        raise ValueError(f"{other}: scored on other data than {one}; they do not fit in one table")
+    return {
+        name: Row(name, {seed: pages[seed] for seed in sorted(pages)})
+        for name, pages in by_row.items()
+    }
+
+
+def common_seeds(*rows: Row) -> list[int]:
+    """Seeds that all rows have."""
+    return sorted(set.intersection(*(set(row.pages) for row in rows)))
+
+
+def figure(page: Page, method: str, interval: int, key: str) -> float:
+    """A figure of a method: its mean over the offsets of an interval."""
+    return float(page["by_interval"][str(interval)]["methods"][method][key])
+
+
+def away(page: Page, method: str, interval: int, task: str) -> float:
+    """Main metric of a task, mean over the offsets 1..interval-1: keyframes left out."""
+    if method not in page["offsets"]:
+        return figure(page, method, interval, f"{task}/{TASKS[task].metric}")
+    return statistics.fmean(part[task] for part in page["offsets"][method][1:interval])
+
+
+def worst_loss(page: Page, interval: int, task: str) -> float:
+    """How far MILA's worst offset lies behind the slow network; above 0 is behind."""
+    key = f"{task}/{TASKS[task].metric}"
+    methods = page["by_interval"][str(interval)]["methods"]
+    behind = methods["slow"][key] - methods["mila"]["worst"][key]
+    return float(behind if TASKS[task].higher_is_better else -behind)
+
+
+def _page(path: Path) -> Page:
+    try:
+        page = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from None
+    missing = [key for key in _NEEDED if not isinstance(page, dict) or key not in page]
+    if missing:
+        raise ValueError(f"{path}: expected a page of flows/grid.py, {missing[0]!r} is missing")
+    kept: Page = page
+    return kept

@@ -1,0 +1,185 @@
+"""A table per claim, as Markdown: mean and sample standard deviation over seeds.
+
+Bounds are those of the method's claims: cost down by 70 %, mean IoU within 1.0 point and the depth
+error within 2 % of the slow network on every frame, better than every other propagation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mila.tasks import TASKS
+from pipeline.claims.seeds import Page, Row, Spread, away, common_seeds, figure, worst_loss
+
+SEMSEG, DEPTH = "semseg/mean_iou", "depth/abs_rel"
+FIRST = "ila"
+"""The row that all others are compared with."""
+_BOUNDS = (("mean IoU", 1.0, "points"), ("depth error", 2.0, "%"), ("worst offset", 2.5, "points"))
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def cost_table(ila: Row, rows: Mapping[str, Row], interval: int) -> str:
+    """The slow network, MILA and the bounds, at the headline interval; MILA at all of them."""
+    head = ["", "mIoU, %", "AbsRel, %", "GMAC per frame", "saved, %", "seeds"]
+    lines = [_accuracy("slow network on every frame", ila, "slow", interval)]
+    intervals = [int(k) for k in ila.first["by_interval"] if int(k) > 1]
+    lines += [_accuracy(f"MILA, K = {k}", ila, "mila", k) for k in intervals]
+    lines.append(_accuracy(f"keyframes copied, K = {interval}", ila, "copy", interval))
+    for row in rows.values():
+        if row.first["group"] == "bounds":
+            lines.append(_accuracy(str(row.first["title"]), row, row.method, interval))
+    return markdown(head, lines)
+
+
+def kept_accuracy(ila: Row, interval: int) -> str:
+    """How far MILA lies behind the slow network, beside the bounds."""
+    losses = (
+        ila.over(
+            lambda p: 100 * (_at(p, "slow", interval, SEMSEG) - _at(p, "mila", interval, SEMSEG))
+        ),
+        ila.over(
+            lambda p: 100 * (_at(p, "mila", interval, DEPTH) / _at(p, "slow", interval, DEPTH) - 1)
+        ),
+        ila.over(lambda p: 100 * worst_loss(p, interval, "semseg")),
+    )
+    lines = [
+        [
+            name,
+            f"{spread.text(digits=2)} {unit}",
+            f"{bound:g} {unit}",
+            _verdict(spread.mean <= bound),
+        ]
+        for (name, bound, unit), spread in zip(_BOUNDS, losses, strict=True)
+    ]
+    saved = ila.over(lambda p: 100 * p["by_interval"][str(interval)]["gmac_saved"])
+    lines.append(["multiply-adds saved", f"{saved.mean:.1f} %", "70 %", _verdict(saved.mean >= 70)])
+    return markdown([f"behind the slow network, K = {interval}", "measured", "bound", "met"], lines)
+
+
+def propagation_table(ila: Row, others: Sequence[Row], intervals: Sequence[int]) -> str:
+    """ILA and its peers: accuracy away from keyframes, and what the module costs."""
+    head = ["propagation"]
+    for k in intervals:
+        head += [f"mIoU, %, K = {k}", f"AbsRel, %, K = {k}"]
+    head += ["module, GMAC", "ILA / module, %", "seeds"]
+    own = float(ila.first["cost"]["propagation_gmac"])
+    lines = []
+    for row in (ila, *others):
+        module = float(row.first["cost"]["propagation_gmac"])
+        cells = [str(row.first["title"])]
+        for k in intervals:
+            cells += [
+                row.over(lambda p, k=k: away(p, "mila", k, "semseg")).text(scale=100, digits=2),
+                row.over(lambda p, k=k: away(p, "mila", k, "depth")).text(scale=100, digits=2),
+            ]
+        share = f"{100 * own / module:.0f}" if module and row is not ila else "-"
+        lines.append([*cells, f"{module:.4f}", share, _seeds(row)])
+    return markdown(head, lines)
+
+
+def better_table(ila: Row, others: Sequence[Row], intervals: Sequence[int]) -> str:
+    """ILA minus each peer, seed by seed; above 0 is better for ILA in both columns."""
+    head = ["ILA against"]
+    for k in intervals:
+        head += [f"mIoU points, K = {k}", f"AbsRel points, K = {k}", f"better, K = {k}"]
+    lines = []
+    for row in others:
+        seeds = common_seeds(ila, row)
+        if not seeds:
+            continue
+        cells = [f"{row.first['title']} ({len(seeds)})"]
+        for k in intervals:
+            gains = [_gain(ila, row, k, task, seeds) for task in ("semseg", "depth")]
+            cells += [gain.text(scale=100, digits=2, sign=True) for gain in gains]
+            cells.append(" / ".join(_is_better(gain) for gain in gains))
+        lines.append(cells)
+    return markdown(head, lines)
+
+
+def change_table(ila: Row, others: Sequence[Row], interval: int) -> str:
+    """Rows that change ILA's training or form, as differences to the first row, seed by seed."""
+    head = ["row", "what", "mIoU, %", "AbsRel, %", "mIoU, change", "AbsRel, change"]
+    head += ["GMAC per frame", "seeds"]
+    lines = []
+    for row in (ila, *others):
+        page = row.first
+        cells = [str(page["title"]), str(page["about"])]
+        cells += [
+            row.over(lambda p, key=key: _at(p, "mila", interval, key)).text(scale=100, digits=2)
+            for key in (SEMSEG, DEPTH)
+        ]
+        seeds = common_seeds(ila, row)
+        for key in (SEMSEG, DEPTH):
+            if row is ila or not seeds:
+                cells.append("-")
+                continue
+            changes = tuple(
+                _at(row.pages[s], "mila", interval, key) - _at(ila.pages[s], "mila", interval, key)
+                for s in seeds
+            )
+            cells.append(Spread(changes).text(scale=100, digits=2, sign=True))
+        cells += [f"{_at(page, 'mila', interval, 'gmac_per_frame'):.4f}", _seeds(row)]
+        lines.append(cells)
+    return markdown(head, lines)
+
+
+def steadiness_table(rows: Sequence[Row]) -> str:
+    """Agreement of neighbouring frames along the true motion, at the headline interval."""
+    head = ["", "mIoU between frames, %", "change of log depth", "seeds"]
+    first = rows[0]
+    lines = [_steady(name, first, name) for name in ("truth", "slow")]
+    lines += [_steady(str(row.first["title"]), row, "mila") for row in rows]
+    return markdown(head, lines)
+
+
+def _steady(title: str, row: Row, stream: str) -> list[str]:
+    classes = row.over(lambda p: p["consistency"][stream]["semseg/consistency"])
+    depth = row.over(lambda p: p["consistency"][stream]["depth/log_change"])
+    return [title, classes.text(scale=100, digits=2), depth.text(digits=4), _seeds(row)]
+
+
+def _accuracy(title: str, row: Row, method: str, interval: int) -> list[str]:
+    spreads = [
+        row.over(lambda p, key=key: _at(p, method, interval, key)) for key in (SEMSEG, DEPTH)
+    ]
+    macs = _at(row.first, method, interval, "gmac_per_frame")
+    slow = _at(row.first, "slow", interval, "gmac_per_frame")
+    cells = [spread.text(scale=100, digits=2) for spread in spreads]
+    return [title, *cells, f"{macs:.4f}", f"{100 * (1 - macs / slow):.1f}", _seeds(row)]
+
+
+def _gain(ila: Row, other: Row, interval: int, task: str, seeds: Sequence[int]) -> Spread:
+    sign = 1 if TASKS[task].higher_is_better else -1
+    pairs = [(ila.pages[seed], other.pages[seed]) for seed in seeds]
+    return Spread(
+        tuple(
+            sign * (away(a, "mila", interval, task) - away(b, "mila", interval, task))
+            for a, b in pairs
+        )
+    )
+
+
+def _is_better(gain: Spread) -> str:
+    """Better in every seed pair, or by more than the spread; a single seed decides nothing."""
+    if gain.deviation is None:
+        return "one seed"
+    is_better = min(gain.values) > 0 or gain.mean > gain.deviation
+    is_worse = max(gain.values) < 0 or -gain.mean > gain.deviation
+    return "yes" if is_better else "no, worse" if is_worse else "undecided"
+
+
+def _at(page: Page, method: str, interval: int, key: str) -> float:
+    return figure(page, method, interval, key)
+
+
+def _seeds(row: Row) -> str:
+    return str(len(row.pages))
+
+
+def _verdict(met: bool) -> str:
+    return "yes" if met else "**no**"
