@@ -27,9 +27,9 @@ ray_down() {
 ray_start() { # HOST WORDS...
   local host=$1 name=ray-$1
   shift
-  mkdir -p "$FOLDER/r$host"
+  mkdir -p "$FOLDER/r$host/scratch"
   start "$name" ip netns exec "$(state get "namespace.$host")" \
-    env --chdir="$FOLDER/r$host" GLOO_SOCKET_IFNAME=eth0 \
+    env --chdir="$FOLDER/r$host" GLOO_SOCKET_IFNAME=eth0 TMPDIR="$FOLDER/r$host/scratch" \
     bash -c 'set -a; . ../environment; exec "$@"' - \
     ray start --block --disable-usage-stats --node-ip-address "$(state get "address.$host")" \
     --num-cpus 1 --object-store-memory "$RAY_OBJECT_STORE" --temp-dir "$FOLDER/r$host" "$@"

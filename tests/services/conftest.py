@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -54,8 +55,24 @@ class Services:
 
     def kill(self, name: str) -> list[int]:
         """SIGKILL a process and its session, e.g. `radosgw` or `mlflow`; the ids."""
-        leader = self.state["processes"][name]["pid"]
-        return kill_all(lambda: _words("pgrep", "-s", str(leader)))
+        return kill_all(lambda: self.pids_of(name))
+
+    def pids_of(self, name: str) -> list[int]:
+        """A process and its session, e.g. `radosgw` or `mlflow`."""
+        return _words("pgrep", "-s", str(self.state["processes"][name]["pid"]))
+
+    @contextlib.contextmanager
+    def frozen(self, name: str) -> Iterator[list[int]]:
+        """Stop a process and its session for a block: it takes connections and says nothing."""
+        pids = self.pids_of(name)
+        assert pids
+        try:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            yield pids
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
     def kill_host(self, host: str) -> list[int]:
         """SIGKILL everything that runs on a host of the Ray cluster; the ids."""
@@ -68,6 +85,23 @@ class Services:
     def link(self, host: str, state: str) -> None:
         """Set the cable of a host `up` or `down`."""
         subprocess.run(["ip", "link", "set", self.value(f"link.{host}"), state], check=True)
+
+    @contextlib.contextmanager
+    def full_disk(self, host: str) -> Iterator[None]:
+        """Leave no byte on the scratch disk (TMPDIR) of a host for a block."""
+        scratch = self.folder / f"r{host}/scratch"
+        # A host has mounts of its own, as `ip netns exec` made them.
+        pid = str(self.state["processes"][f"ray-{host}"]["pid"])
+        there = ["nsenter", "--target", pid, "--mount"]
+        disk = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(scratch)]
+        subprocess.run([*there, *disk], check=True, timeout=20)
+        try:
+            fill = f"head -c 1000000 /dev/zero >{scratch}/filling"
+            done = subprocess.run([*there, "sh", "-c", fill], capture_output=True, timeout=20)
+            assert b"No space left" in done.stderr, done.stderr
+            yield
+        finally:
+            subprocess.run([*there, "umount", "-l", str(scratch)], check=True, timeout=20)
 
     def radosgw_admin(self, *words: str) -> str:
         """Ask Ceph's own tool."""

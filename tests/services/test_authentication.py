@@ -7,11 +7,23 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import grpc
 import pytest
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(200)]
 
 ROOT = Path(__file__).resolve().parents[2]
+METHODS = [
+    f"/ray.rpc.{name}"
+    for name in (
+        "NodeInfoGcsService/GetAllNodeInfo",
+        "NodeManagerService/GetNodeStats",
+        "ObjectManagerService/Pull",
+        "ReporterService/HealthCheck",
+        "CoreWorkerService/GetCoreWorkerStats",
+    )
+]
+"""One of each of Ray's services; a port that speaks gRPC has at least one of them."""
 STEPS = ["train.slow.updates=1", "train.fast.updates=0", "train.joint.updates=0"]
 
 
@@ -91,15 +103,24 @@ def test_nothing_listens_on_all_addresses_of_this_machine(services):
 
 
 @pytest.mark.parametrize("host", ["a", "b"])
-def test_what_listens_on_all_addresses_of_a_host_tells_no_secret(services, host):
-    """Ray's own metrics pages are open to who reaches the host; its other ports want the token."""
+def test_open_ports_of_a_host_want_the_token(services, host):
+    """All but Ray's metrics pages, which tell numbers to who reaches the host, and no secret."""
     lines = _listeners(["ip", "netns", "exec", services.value(f"namespace.{host}")])
     ports = {line.split()[3].rpartition(":")[2] for line in lines if _is_open(line)}
+    refused = 0
 
-    assert ports
-    for port in ports:
-        answer = _ask(f"http://{services.value(f'address.{host}')}:{port}/metrics")
-        assert not [secret for secret in services.secrets() if secret.encode() in answer]
+    for port in sorted(ports):
+        place = f"{services.value(f'address.{host}')}:{port}"
+        page = _ask(f"http://{place}/metrics")
+        if b"# HELP" in page:
+            assert not [secret for secret in services.secrets() if secret.encode() in page]
+            continue
+        for token in ("", "0" * 64):
+            answers = {_call(place, method, token) for method in METHODS}
+            assert answers == {"UNAUTHENTICATED", "UNIMPLEMENTED"}, f"{place}: {lines}"
+        refused += 1
+
+    assert refused >= 3, "a host has at least two ports of its raylet and one of its agent"
 
 
 def test_secrets_have_mode_600(services):
@@ -128,3 +149,14 @@ def _ask(url: str) -> bytes:
         return b""
     except Exception as error:  # noqa: BLE001 - gRPC speaks no HTTP; http.client has many words for it
         return str(error).encode()
+
+
+def _call(place: str, method: str, token: str) -> str:
+    """The status with which a gRPC server answers an empty message."""
+    with grpc.insecure_channel(place) as channel:
+        words = [("authorization", f"Bearer {token}")] if token else None
+        try:
+            channel.unary_unary(method)(b"", timeout=10, metadata=words)
+        except grpc.RpcError as error:
+            return str(error.code().name)
+    return "OK"

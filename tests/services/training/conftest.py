@@ -94,12 +94,22 @@ class Training:
 
     def wait_for_text(self, words: str, seconds: float = 90) -> None:
         """Until it prints something."""
-        self._until(lambda: words in self.text(), f"words {words!r}", seconds)
+        self.wait_until(lambda: words in self.text(), f"words {words!r}", seconds)
 
     def wait_for_records(self, number: int, seconds: float = 120) -> Record:
         """Until so many reports are committed; the last of them."""
-        self._until(lambda: self.run.journal.length() >= number, f"{number} records", seconds)
+        self.wait_until(lambda: self.run.journal.length() >= number, f"{number} records", seconds)
         return self.run.journal.read(number)
+
+    def wait_until(self, check: Callable[[], bool], what: str, seconds: float = 90) -> None:
+        """Until something holds; it must not end before."""
+        assert self._process is not None
+        deadline = time.monotonic() + seconds
+        while not check():
+            code = self._process.poll()
+            assert code is None, f"it ended with {code} before {what}:\n{self.text()}"
+            assert time.monotonic() < deadline, f"no {what} within {seconds} s:\n{self.text()}"
+            time.sleep(0.1)
 
     def tracked(self) -> Any:
         """The only run that MLflow has of it, as MLflow gives it."""
@@ -126,15 +136,6 @@ class Training:
     def weights(self) -> str:
         """SHA-256 of the exported weights."""
         return hashlib.sha256((self.out / "weights.pt").read_bytes()).hexdigest()
-
-    def _until(self, check: Callable[[], bool], what: str, seconds: float) -> None:
-        assert self._process is not None
-        deadline = time.monotonic() + seconds
-        while not check():
-            code = self._process.poll()
-            assert code is None, f"it ended with {code} before {what}:\n{self.text()}"
-            assert time.monotonic() < deadline, f"no {what} within {seconds} s:\n{self.text()}"
-            time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")

@@ -119,6 +119,50 @@ def test_link_is_down_for_half_a_minute(services, new_training, undisturbed_pair
     )
 
 
+def test_s3_is_killed_while_two_workers_train(
+    services, new_training, undisturbed_pair, sound, note
+):
+    training = new_training("s3-killed-pair", workers=2).start()
+    training.wait_for_records(3)
+    pids = services.kill("radosgw")
+    killed = time.time()
+    time.sleep(5)
+    services.up("ceph")
+    back = time.time()
+
+    assert training.wait(300) == 0, training.text()
+
+    note(
+        "S3 gateway killed and back, two workers",
+        killed=f"radosgw {pids} with SIGKILL, back {back - killed:.0f} s on",
+        found=f"exit 0, {sound(training, like=undisturbed_pair)}",
+        seconds={"return to next commit": training.next_commit(back)},
+    )
+
+
+def test_scratch_of_the_workers_is_full(services, new_training, undisturbed_pair, sound, note):
+    """Each commit is tried and fails until there is room; `checkpoint_failures` lets it go on."""
+    training = new_training("scratch-of-workers", "cluster.checkpoint_failures=50", workers=2)
+    training.start().wait_for_records(3)
+    with services.full_disk("a"), services.full_disk("b"):
+        training.wait_until(lambda: _workers_said(services, "in a row), going on"), "a warning")
+    room = time.time()
+
+    assert training.wait(300) == 0, training.text()
+
+    note(
+        "scratch disks of two workers full",
+        killed="no byte was left on TMPDIR of both hosts, later given back",
+        found=f"workers warned and went on, exit 0, {sound(training, like=undisturbed_pair)}",
+        seconds={"room to next commit": training.next_commit(room)},
+    )
+
+
+def _workers_said(services, words: str) -> bool:
+    logs = [path for host in ("a", "b") for path in (services.folder / f"r{host}").rglob("*.*")]
+    return any(words.encode() in path.read_bytes() for path in logs if path.is_file())
+
+
 def test_node_is_lost_and_the_run_shrinks(services, new_training, sound, note):
     training = new_training("node-lost", "cluster.min_workers=1", workers=2).start()
     training.wait_for_records(3)

@@ -96,17 +96,38 @@ def test_mlflow_stays_away_until_the_run_has_ended(
     training = new_training("mlflow-away").start()
     training.wait_for_records(2)
     pids = services.kill("mlflow")
-    before = training.run.journal.length()
+    before, killed = training.run.journal.length(), time.time()
     first = training.wait()
+    time.sleep(max(0.0, killed + 60 - time.time()))
     services.up("mlflow")
+    back = time.time()
 
     assert training.start().wait() == 0, training.text()
 
     assert first == 0, training.text()
     note(
         "MLflow server away until after the end, same command again",
-        killed=f"processes {pids} with SIGKILL after commit {before}",
+        killed=f"{pids} with SIGKILL after commit {before}, back {back - killed:.0f} s on",
         found=f"exit 0 both times, {sound(training, like=undisturbed)}",
+        seconds={"longest pause between commits": training.longest_pause()},
+    )
+
+
+def test_mlflow_hangs(services, new_training, undisturbed, sound, note):
+    training = new_training("mlflow-hangs").start()
+    training.wait_for_records(2)
+    before, stopped = training.run.journal.length(), time.time()
+    with services.frozen("mlflow") as pids:
+        training.wait_for_records(before + 5)
+        hung = time.time() - stopped
+
+    assert training.wait() == 0, training.text()
+
+    assert training.longest_pause() < 10
+    note(
+        "MLflow server takes connections and does not answer",
+        killed=f"{pids} with SIGSTOP after commit {before}, SIGCONT {hung:.0f} s on",
+        found=f"exit 0, {sound(training, like=undisturbed)}",
         seconds={"longest pause between commits": training.longest_pause()},
     )
 
@@ -183,7 +204,9 @@ def test_scratch_disk_is_full(new_training, undisturbed, sound, note, tmp_path):
     scratch.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(scratch)], check=True)
     try:
-        training = new_training("scratch-full").start(TMPDIR=str(scratch))
+        training = new_training("scratch-full", "cluster.checkpoint_failures=50").start(
+            TMPDIR=str(scratch)
+        )
         training.wait_for_records(3)
         _fill(scratch)
         training.wait_for_text("(1 in a row), going on")
