@@ -24,7 +24,7 @@ def test_every_preset_is_valid(name: str) -> None:
     ("name", "slow", "fast", "at_5", "at_10"),
     [
         ("paper", 538, 59, 0.700, 0.787),
-        ("paper-s8", 1910, 76, 0.745, 0.838),
+        ("paper-s8", 1910, 76, 0.746, 0.839),
         ("paper-r50", 382, 59, 0.660, 0.744),
     ],
 )
@@ -65,6 +65,28 @@ def test_layers_of_paper_presets_equal_the_traced_count(name: str) -> None:
         assert costs.non_keyframe == pytest.approx(
             traced(lambda: model.step(image, memory)), rel=0.01
         )
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith("paper")])
+def test_the_table_of_the_readme_is_true(name: str) -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith(f"| `{name}` |")]
+    cells = [cell.strip(" %") for cell in line.strip("|").split("|")[1:]]
+    params = load_params([f"preset={name}"])
+    size = (params.world.height, params.world.width)
+    own = frame_costs(params.model, *size)
+    modules = [
+        frame_costs(peer_settings(params.model, kind), *size).propagation
+        for kind in ("flow_warp", "score_fusion", "lvs")
+    ]
+    figures = [own.slow / GMAC, own.non_keyframe / GMAC, own.propagation / GMAC]
+    figures += [100 * own.propagation / module for module in modules]
+    figures += [100 * own.saving(k) for k in (3, 5, 10)]
+
+    assert cells[0] == f"{size[0]}x{size[1]}"
+    for cell, figure in zip(cells[1:], figures, strict=True):
+        digits = len(cell.partition(".")[2])
+        assert cell == f"{figure:.{digits}f}"
 
 
 def traced(call: Callable[[], object]) -> float:
