@@ -40,8 +40,10 @@ def _body(_: Params, own: dict[str, str]) -> None:
         raise ValueError(f"MLFLOW_TRACKING_URI is a server with a page of its own: {uri}")
     database = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not database.is_file():
-        raise ValueError(f"{database}: no runs were recorded here; expected `make demo` to have run")
-    print(f"runs of {database}: http://{_HOST}:{port}   (Ctrl-C ends it)", flush=True)
+        raise ValueError(
+            f"{database}: no runs were recorded here; expected `make demo` to have run"
+        )
+    print(f"runs of {database}: http://{_HOST}:{port}   (choose "Model training" at the top left; Ctrl-C ends it)", flush=True)
     _become_server(port, uri, artifact_root(uri))
 
 
