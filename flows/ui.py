@@ -43,7 +43,8 @@ def _body(_: Params, own: dict[str, str]) -> None:
         raise ValueError(
             f"{database}: no runs were recorded here; expected `make demo` to have run"
         )
-    print(f"runs of {database}: http://{_HOST}:{port}   (choose "Model training" at the top left; Ctrl-C ends it)", flush=True)
+    print(f"runs of {database}: http://{_HOST}:{port}")
+    print('(choose "Model training" at the top left; Ctrl-C ends it)', flush=True)
     _become_server(port, uri, artifact_root(uri))
 
 
