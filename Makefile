@@ -47,7 +47,8 @@ bench: $(STAMP)
 	bash benchmarks/run.sh
 
 results: $(STAMP)
-	python -m pipeline.results pages=docs/results/street out=docs/results.md
+	python -m pipeline.results pages=docs/results/street-shared grid=params/grid/street.yaml \
+	  out=docs/results.md
 
 PORT ?= 5000
 ui: $(STAMP)

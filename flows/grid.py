@@ -38,7 +38,10 @@ VERB = Verb(
         "rows": "names of rows, comma between them (all)",
         "seeds": "seeds, comma between them (0,1,2)",
         "jobs": "processes side by side; each takes items that no other has (1)",
-        "out": "folder of the kept pages (docs/results/NAME, NAME of the grid file)",
+        "start": "exported model whose slow and fast networks every seed starts from (none: each "
+        "seed trains its own)",
+        "out": "folder of the kept pages (docs/results/NAME, NAME of the grid file; with start= "
+        "NAME-shared)",
         "work": "folder of models and whole pages (runs/grid/NAME)",
         "accept": "accept=sources goes on with trainings although sources changed",
     },
@@ -62,11 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         names = [name for name in own.get("rows", "").split(",") if name]
         items = items_of(grid, names, _numbers("seeds", own.get("seeds", "0,1,2")))
         base = base_folder()
+        start = base / own["start"] if "start" in own else None
+        name = file.stem if start is None else f"{file.stem}-shared"
         place = Place(
             base=base,
-            work=base / own.get("work", f"runs/grid/{file.stem}"),
-            results=base / own.get("out", f"docs/results/{file.stem}"),
+            work=base / own.get("work", f"runs/grid/{name}"),
+            results=base / own.get("out", f"docs/results/{name}"),
             accept_sources="accept" in own,
+            start=start,
         )
         jobs = _numbers("jobs", own.get("jobs", "1"))[0]
         return _side_by_side(words, jobs) if jobs > 1 else _walk(grid, params, items, place)
@@ -156,6 +162,10 @@ def _do(grid: Grid, params: Params, item: Item, place: Place) -> bool:
 
     print(f"{item.label}: {item.row.title}", flush=True)
     words = ["python", "flows/grid.py", f"rows={item.name}", f"seeds={item.seed}"]
+    if place.start is not None:
+        inside = place.start.is_relative_to(place.base)
+        start = place.start.relative_to(place.base).as_posix() if inside else place.start.name
+        words.append(f"start={start}")
     try:
         run_item(grid, params, item, place, shlex.join(words))
     except (TrainingError, TakenOverError, StorageError, FloatingPointError) as error:

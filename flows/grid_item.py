@@ -32,12 +32,15 @@ class Place:
         work: Folder of models and whole pages; may be deleted when all is done.
         results: Folder of the kept pages, one JSON file an item.
         accept_sources: Go on with trainings although sources changed since they began.
+        start: Exported model whose slow and fast networks all items start from, whatever their
+            seed; None = each seed trains its own.
     """
 
     base: Path
     work: Path
     results: Path
     accept_sources: bool = False
+    start: Path | None = None
 
     def page(self, item: Item) -> Path:
         """The kept page of an item."""
@@ -62,7 +65,7 @@ def run_item(grid: Grid, base: Params, item: Item, place: Place, command: str) -
 
     params = located(item_params(grid, base, item), place.base)
     torch.set_num_threads(max(1, int(params.cluster.cpus_per_worker)))
-    mark = fingerprint(params, inputs_of(params))
+    mark = _mark(params, item, place)
     model = place.work / "models" / item.label
     if not item.row.alone:
         params = _started(grid, base, item, params, place)
@@ -80,7 +83,7 @@ def run_item(grid: Grid, base: Params, item: Item, place: Place, command: str) -
             adaptive=item.row.adaptive if item.is_first_seed else (),
         ),
     )
-    page = {**_identity(item, mark, params), **kept(whole)}
+    page = {**_identity(item, mark, params), **_shared(item, place), **kept(whole)}
     write_page(place.page(item), page)
     return page
 
@@ -88,7 +91,7 @@ def run_item(grid: Grid, base: Params, item: Item, place: Place, command: str) -
 def made_with(grid: Grid, base: Params, item: Item, place: Place) -> str:
     """Fingerprint that the page of an item has to carry."""
     params = located(item_params(grid, base, item), place.base)
-    return fingerprint(params, inputs_of(params))
+    return _mark(params, item, place)
 
 
 def kept(page: Mapping[str, Any]) -> Page:
@@ -133,17 +136,39 @@ def _identity(item: Item, mark: str, params: Params) -> Page:
     }
 
 
+def _mark(params: Params, item: Item, place: Place) -> str:
+    """Fingerprint of an item: settings, data, and a start that was given."""
+    inputs = inputs_of(params)
+    if place.start is not None and not item.row.alone:
+        inputs["start"] = str(read_settings(place.start)["sha256"])
+    return fingerprint(params, inputs)
+
+
+def _shared(item: Item, place: Place) -> Page:
+    """What a given start is, for the record."""
+    if place.start is None or item.row.alone:
+        return {}
+    start = read_settings(place.start)
+    return {"start": {"sha256": start["sha256"], **start["origin"]}}
+
+
 def _started(grid: Grid, base: Params, item: Item, params: Params, place: Place) -> Params:
     """The settings, with the start of this item's seed and kind of model."""
-    shared = located(start_params(grid, base, item.seed), place.base)
-    mark = fingerprint(shared, inputs_of(shared))
-    source = place.work / "models" / f"start-s{item.seed}-{mark[:8]}"
-    if not (source / "settings.json").is_file():
-        _train(shared, f"grid-start-s{item.seed}-{mark[:8]}", source, place)
-    start = place.work / "starts" / f"{item.label}-{mark[:8]}"
+    source = place.start or _networks(grid, base, item.seed, place)
+    start = place.work / "starts" / f"{item.label}-{read_settings(source)['sha256'][:8]}"
     _hand_over(source, params, start)
     update = {"start_from": str(start)}
     return params.model_copy(update={"train": params.train.model_copy(update=update)})
+
+
+def _networks(grid: Grid, base: Params, seed: int, place: Place) -> Path:
+    """Train the slow and fast networks of a seed, unless that is done; the exported model."""
+    params = located(start_params(grid, base, seed), place.base)
+    mark = fingerprint(params, inputs_of(params))
+    folder = place.work / "models" / f"start-s{seed}-{mark[:8]}"
+    if not (folder / "settings.json").is_file():
+        _train(params, f"grid-start-s{seed}-{mark[:8]}", folder, place)
+    return folder
 
 
 def _hand_over(source: Path, params: Params, target: Path) -> None:

@@ -72,9 +72,16 @@ def _budget(rows: Mapping[str, Row]) -> str:
     page = rows[FIRST].first
     budget = page["updates_and_batch"]
     joint, batch = budget["joint"]
+    shared = "All rows of a seed share its slow and its fast network, trained per frame; then"
+    if "start" in page:
+        shared = (
+            "All rows and all seeds share one slow and one fast network, those of training "
+            f"`{page['start']['run']}` (commit {page['start']['commit'][:10]}): the spread is that "
+            "of the joint stage alone, and figures of the slow network have none. Then"
+        )
     return (
-        "All rows of a seed share its slow and its fast network, trained per frame; then each row "
-        f"trains {joint} updates of {batch} clips with the slow network frozen (`params/grid/`). "
+        f"{shared} each row trains {joint} updates of {batch} clips with the slow network frozen "
+        "(`params/grid/`). "
         "These are minutes on two CPU cores, a small budget: differences within it are what is "
         "compared, not the accuracy that these networks can reach."
     )

@@ -104,6 +104,36 @@ def test_what_is_done_is_not_done_again(
     assert "made with other settings or data" in capsys.readouterr().err
 
 
+def test_a_given_start_serves_all_seeds(
+    words: list[str], tmp_path: Path, exported_start: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILA_HOME", str(tmp_path))
+    words = placed(words[:-1], tmp_path)
+    assert main([*words, "seeds=3,4", "rows=ila", f"start={exported_start.name}"]) == 0
+
+    found = pages(tmp_path)
+    figures = [p["by_interval"]["2"]["methods"] for p in found.values()]
+    assert figures[0]["slow"] == figures[1]["slow"]
+    assert figures[0]["mila"] != figures[1]["mila"]
+    assert found["ila-s4"]["start"]["run"] == "made here"
+    assert found["ila-s4"]["command"].endswith("seeds=4 start=given")
+    assert not any("start" in path.name for path in (tmp_path / "runs").iterdir())
+
+
+@pytest.fixture
+def exported_start(tmp_path: Path) -> Path:
+    import torch
+
+    from mila.export import export_model
+    from mila.model import build_model
+    from mila.overrides import load_params
+
+    torch.manual_seed(0)
+    model = build_model(load_params(["preset=smoke"]).model)
+    export_model(model, tmp_path / "given", origin={"run": "made here"})
+    return tmp_path / "given"
+
+
 def test_a_killed_row_ends_like_a_whole_one(words: list[str], tmp_path: Path) -> None:
     words = [*words, "rows=ila"]
     assert main(placed(words, tmp_path / "whole")) == 0
