@@ -96,3 +96,21 @@ def evaluation_loader(
             workers=workers,
         ),
     )
+
+
+def moved_stills_loader(
+    source: DataSource, split: Split, tasks: Sequence[str], draw: FrameDraw
+) -> ClipLoader:
+    """Clips made of the stills of a split, one at a time; the same ones every time."""
+    return ClipLoader(
+        source.manifest,
+        source.reader,
+        LoaderSettings(
+            split=split,
+            draw=draw,
+            tasks=tuple(tasks),
+            batch_size=1,
+            shuffle=False,
+            clips_from_stills=True,
+        ),
+    )

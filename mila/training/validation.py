@@ -9,7 +9,8 @@ from torch import Tensor
 
 from mila.clip import Clip, Labels
 from mila.config import Params
-from mila.data.source import DataSource, evaluation_loader, open_source
+from mila.data.draws import FrameDraw
+from mila.data.source import DataSource, evaluation_loader, moved_stills_loader, open_source
 from mila.metrics import Metrics, build_metrics
 from mila.model import Mila
 from mila.training.stages import Stage
@@ -42,27 +43,42 @@ class Validation:
             depth_limit=self._params.evaluation.depth_limit,
         )
         with torch.no_grad(), self._hardware.arithmetic():
-            for clip in self._clips():
+            for clip in self._clips(stage):
                 self._score(model, stage, clip.to(self._hardware.device), metrics)
         for module, mode in modes.items():
             module.training = mode
         return {f"val/{name}": value for name, value in metrics.compute().items()}
 
-    def _clips(self) -> Iterator[Clip]:
-        loader = evaluation_loader(self._source, "val", self._params.model.tasks)
+    def _clips(self, stage: Stage) -> Iterator[Clip]:
+        tasks = self._params.model.tasks
+        if self._moves_stills(stage):
+            draw = FrameDraw(
+                "offset",
+                max_offset=max(1, self._params.evaluation.keyframe_interval - 1),
+                multi_frame=self._params.model.propagation.multi_frame,
+            )
+            loader = moved_stills_loader(self._source, "val", tasks, draw)
+        else:
+            loader = evaluation_loader(self._source, "val", tasks)
         return (clip for clip, _ in loader.epoch())
 
+    def _moves_stills(self, stage: Stage) -> bool:
+        """A still alone is a keyframe and says nothing about the joint stage."""
+        return stage.is_joint and self._params.data.clips_from_stills
+
     def _score(self, model: Mila, stage: Stage, clip: Clip, metrics: Metrics) -> None:
-        frames = clip.images.shape[1]
         if not stage.is_joint:
-            chosen = torch.arange(0, frames, _STRIDE)
+            chosen = torch.arange(0, clip.images.shape[1], _STRIDE)
             net = model.slow_predictions if stage.name == "slow" else model.fast_predictions
             metrics.add(net(clip.images[0, chosen]), _of_frames(clip, chosen))
-            return
-        interval = self._params.evaluation.keyframe_interval
-        steps = model(clip.images, keyframe_interval=interval)
-        for t, (predictions, _) in enumerate(steps):
-            metrics.add(predictions, clip.labels_at(t))
+        elif self._moves_stills(stage):
+            out = model.joint(clip.images, clip.frames, train_slow=False)
+            metrics.add(out.predictions, clip.labels_at(-1))
+        else:
+            interval = self._params.evaluation.keyframe_interval
+            steps = model(clip.images, keyframe_interval=interval)
+            for t, (predictions, _) in enumerate(steps):
+                metrics.add(predictions, clip.labels_at(t))
 
 
 def _of_frames(clip: Clip, chosen: Tensor) -> Labels:
