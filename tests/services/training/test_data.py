@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.s3, pytest.mark.timeout(420)]
 
 def test_s3_is_killed_while_two_workers_read(services, new_training, undisturbed_pair, sound, note):
     """In the middle of an epoch, with loader processes of their own: the same batches come."""
-    training = new_training("s3-killed-pair", "data.loader_workers=1", workers=2).start()
+    training = new_training("s3-killed-readers", "data.loader_workers=1", workers=2).start()
     training.wait_for_records(3)
     before = training.run.journal.length()
     pids = services.kill("radosgw")
