@@ -28,6 +28,10 @@ ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     # Ray's default of 15 lets anything else on the machine starve the training.
     "RAY_worker_niceness": "0",
+    # A server of Ray's that hears nothing for 30 s closes the connection, and a client behind a
+    # broken link learns of it 5 minutes later. Ray gives a silent node up after about a minute:
+    # until then connections stay.
+    "RAY_grpc_keepalive_timeout_ms": "120000",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MPLBACKEND": "Agg",
     # Tensors of every update come and go; memory that is kept needs no new pages from the kernel.

@@ -63,6 +63,17 @@ def test_every_ray_node_wants_the_token(service: str) -> None:
     assert compose()[service]["environment"]["RAY_AUTH_MODE"] == "token"
 
 
+def test_every_ray_node_keeps_connections_over_a_broken_link() -> None:
+    name, value = "RAY_grpc_keepalive_timeout_ms", "120000"
+    for service in ("ray-head", "ray-worker"):
+        assert compose()[service]["environment"][name] == value
+    for spec in cluster_specs():
+        for group in [spec["headGroupSpec"], *spec["workerGroupSpecs"]]:
+            (container,) = group["template"]["spec"]["containers"]
+            assert {"name": name, "value": value} in container["env"]
+    assert f"--env {name}={value}" in documents("ray/aws.yaml")[0]["docker"]["run_options"]
+
+
 def test_mlflow_knows_the_names_it_is_called_by() -> None:
     containers = [
         page["spec"]["template"]["spec"]["containers"][0]
