@@ -8,8 +8,12 @@ al., ICLR 2013; lens of the colour camera as in the official toolbox. Depth is t
 the filled one. Raw frames bring no depth: only the labelled frame is learnt from.
 """
 
+import faulthandler
+import multiprocessing
 import zlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +30,7 @@ from pipeline.datasets.recording import DataSet, Frame, Recording, choice, key_o
 from pipeline.words import whole_number
 
 _LABELED = "nyu_depth_v2_labeled.mat"
-_DAMAGE = (ValueError, TypeError, OSError, NotImplementedError, LookupError, zlib.error)
+_DAMAGE = (ValueError, TypeError, OSError, NotImplementedError, LookupError, NameError, zlib.error)
 """What scipy raises for a file that is damaged or of another version."""
 _FPS = 30.0
 _DEPTH_UNITS = 5000.0
@@ -215,9 +219,13 @@ def _load_mat(path: Path) -> dict[str, Any]:
         raise ValueError("NYUd v2 needs scipy: pip install 'mila[datasets]'") from None
     if not path.is_file():
         raise ValueError(f"{path}: missing")
+    # In a process of its own: a damaged file may end it (scipy 1.17, a changed length).
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(1, fork, initializer=faulthandler.disable) as alone:
+        reading = alone.submit(loadmat, path)
     try:
-        return dict(loadmat(path))
-    except (*_DAMAGE, MatReadError) as error:
+        return dict(reading.result())
+    except (*_DAMAGE, MatReadError, BrokenProcessPool) as error:
         raise ValueError(f"{path}: not a MATLAB file before 7.3 ({error})") from None
 
 

@@ -300,6 +300,21 @@ def test_a_cut_mat_file_is_named(nyud_tree):
         path.write_bytes(data)
 
 
+def test_altered_bytes_of_a_mat_file_end_nothing_but_the_run(nyud_tree):
+    """Types and lengths of its first element: some changes crash the reader outright."""
+    path = nyud_tree / "classMapping40.mat"
+    good = path.read_bytes()
+    refused = 0
+    for at in range(128, 200, 3):
+        path.write_bytes(good[:at] + bytes([good[at] ^ 0x44]) + good[at + 1 :])
+        try:
+            DATA_SETS["nyud"].find(nyud_tree, {})
+        except ValueError as error:
+            refused += path.name in str(error)
+
+    assert refused > 12
+
+
 def test_a_list_of_the_other_mat_version_is_named(nyud_tree):
     shutil.copy(nyud_tree / "nyu_depth_v2_labeled.mat", nyud_tree / "splits.mat")
 
