@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from pipeline.claims.schedules import schedule_section, single_task_section
@@ -54,18 +55,17 @@ def _top(rows: Mapping[str, Row], source: str) -> str:
     interval = page["keyframe_interval"]
     size = page["size"]
     frames = page["scored"]["frames"][str(interval)]
-    return f"""# Results
-
-Written by `make results` from the pages in `{source}`, nothing by hand. Procedural streets,
-{size["height"]}x{size["width"]} pixels, {page["data"]["split"]} split:
-{page["scored"]["clips"]} clips of worlds never trained on, {frames} scored frames. Figures are
-pooled over pixels, then averaged over the ages 0..K-1 of the keyframe, keyframes included unless
-said otherwise; the same frames are scored at every age. Mean ± sample standard deviation over
-seeds; a figure without ± comes from one seed. A seed decides initial weights and data order; the
-worlds are the same. GMAC: 1e9 multiply-adds of one frame, heads included. AbsRel: |depth error| /
-depth below 80 m.
-
-{_budget(rows)}"""
+    words = (
+        f"Written by `make results` from the pages in `{source}`, nothing by hand. Procedural "
+        f"streets, {size['height']}x{size['width']} pixels, {page['data']['split']} split: "
+        f"{page['scored']['clips']} clips of worlds never trained on, {frames} scored frames. "
+        "Figures are pooled over pixels, then averaged over the ages 0..K-1 of the keyframe, "
+        "keyframes included unless said otherwise; the same frames are scored at every age. Mean ± "
+        "sample standard deviation over seeds; a figure without ± comes from one seed, or no seed "
+        "changes it. A seed decides initial weights and data order; the worlds are the same. GMAC: "
+        "1e9 multiply-adds of one frame, heads included. AbsRel: |depth error| / depth below 80 m."
+    )
+    return f"# Results\n\n{_filled(words)}\n\n{_budget(rows)}"
 
 
 def _budget(rows: Mapping[str, Row]) -> str:
@@ -79,7 +79,7 @@ def _budget(rows: Mapping[str, Row]) -> str:
             f"`{page['start']['run']}` (commit {page['start']['commit'][:10]}): the spread is that "
             "of the joint stage alone, and figures of the slow network have none. Then"
         )
-    return (
+    return _filled(
         f"{shared} each row trains {joint} updates of {batch} clips with the slow network frozen "
         "(`params/grid/`). "
         "These are minutes on two CPU cores, a small budget: differences within it are what is "
@@ -156,8 +156,8 @@ def _missing(rows: Mapping[str, Row], wanted: Mapping[str, str], seeds: Sequence
         return f"## Missing\n\nNothing: every row has the seeds {', '.join(map(str, seeds))}."
     return f"""## Missing
 
-Rows of the grid that were not run, or not with every seed; `python flows/grid.py` goes on with
-them.
+Rows of the grid that were not run, or not with every seed. The commands of the table below go on
+with them, given their names and seeds; pages that are there are kept.
 
 {markdown(["row", "title", "seeds not run"], lines)}"""
 
@@ -176,6 +176,10 @@ def _origin(rows: Mapping[str, Row]) -> str:
     told = "\n".join(f"- machine {number}: {machine}" for machine, number in machines.items())
     head = ["row", "seed", "command", "commit", "date", "machine"]
     return f"## Where each row is from\n\n{told}\n\n{markdown(head, lines)}"
+
+
+def _filled(words: str) -> str:
+    return textwrap.fill(words, width=100, break_on_hyphens=False)
 
 
 def _group(rows: Mapping[str, Row], group: str) -> list[Row]:

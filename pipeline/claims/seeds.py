@@ -37,9 +37,9 @@ class Spread:
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
     def text(self, *, scale: float = 1.0, digits: int = 1, sign: bool = False) -> str:
-        """Mean and deviation as they are written."""
+        """Mean and deviation as they are written; a figure that no seed changes has none."""
         mean = f"{self.mean * scale:{'+' if sign else ''}.{digits}f}"
-        if self.deviation is None:
+        if self.deviation is None or len(set(self.values)) == 1:
             return mean
         return f"{mean} ± {self.deviation * scale:.{digits}f}"
 

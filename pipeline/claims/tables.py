@@ -30,6 +30,7 @@ def cost_table(ila: Row, rows: Mapping[str, Row], interval: int) -> str:
     intervals = [int(k) for k in ila.first["by_interval"] if int(k) > 1]
     lines += [_accuracy(f"MILA, K = {k}", ila, "mila", k) for k in intervals]
     lines.append(_accuracy(f"keyframes copied, K = {interval}", ila, "copy", interval))
+    lines.append(_accuracy("fast network on every frame", ila, "fast", interval))
     for row in rows.values():
         if row.first["group"] == "bounds":
             lines.append(_accuracy(str(row.first["title"]), row, row.method, interval))
