@@ -127,6 +127,17 @@ def _validation_clip(params: Params) -> ClipRow:
     return clips[0]
 
 
+def keep_keys_home() -> None:
+    """Keep Tune from sending the driver's AWS keys to trials: Ray logs what it sends.
+
+    Nodes have keys of their own. Tune has no setting for it, so its own list is made shorter.
+    """
+    from ray.tune.execution import class_cache
+
+    kept = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if not name.startswith("AWS_")}
+    class_cache.ENV_VARS_TO_PROPAGATE = kept
+
+
 def _search(
     run: RunStorage,
     params: Params,
@@ -143,6 +154,7 @@ def _search(
 
         from flows.sweep_progress import SweepProgress
 
+        keep_keys_home()
         resources = {"CPU": needs.cpus, "GPU": needs.gpus}
         body = trainable(run.url, params, identity.fingerprint, gmac)
         told = SweepProgress(len(gmac), params.sweep.updates, say)

@@ -19,8 +19,10 @@ if [[ -z ${RAY_API_SERVER_ADDRESS:-} ]]; then
   exit 2
 fi
 cd "$ROOT"
-python -c 'import flows.working_dir as w, pathlib; w.check_size(pathlib.Path.cwd())' 2>&1 |
-  tail -n 1 | grep . >&2 && exit 2 # says what is too large to travel
+if ! said=$(python -c 'import flows.working_dir as w, pathlib; w.check_size(pathlib.Path.cwd())' 2>&1); then
+  echo "submit.sh: ${said##*ValueError: }" >&2 # what is too large to travel
+  exit 2
+fi
 commit=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 [[ $commit == unknown || -z $(git status --porcelain --untracked-files=no) ]] || commit+=+
 exec ray job submit --address "$RAY_API_SERVER_ADDRESS" --working-dir . \

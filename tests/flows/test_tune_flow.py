@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.search import keep_keys_home
 from flows.train import main as train
 from flows.tune import main as tune
 from mila.data.manifest import Manifest
@@ -36,6 +37,19 @@ def test_a_damaged_or_missing_model_is_refused_before_anything_starts(words, tmp
     assert tune([*words, f"model={tmp_path / 'none'}", f"out={tmp_path / 'sweep.json'}"]) == 2
     assert str(tmp_path / "none") in capsys.readouterr().err
     assert not (tmp_path / "sweep.json").exists()
+
+
+def test_keys_of_the_driver_are_not_sent_to_trials(monkeypatch):
+    from ray.tune.execution import class_cache
+
+    monkeypatch.setattr(class_cache, "ENV_VARS_TO_PROPAGATE", class_cache.ENV_VARS_TO_PROPAGATE)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not for the logs")
+
+    keep_keys_home()
+
+    made = class_cache._ActorClassCache().get(type("Trial", (), {}))
+    assert "PL_DISABLE_FORK" in made._default_options["runtime_env"]["env_vars"], "we look in vain"
+    assert "not for the logs" not in str(made._default_options)
 
 
 @pytest.mark.ray

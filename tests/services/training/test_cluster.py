@@ -119,27 +119,6 @@ def test_link_is_down_for_half_a_minute(services, new_training, undisturbed_pair
     )
 
 
-def test_s3_is_killed_while_two_workers_train(
-    services, new_training, undisturbed_pair, sound, note
-):
-    training = new_training("s3-killed-pair", workers=2).start()
-    training.wait_for_records(3)
-    pids = services.kill("radosgw")
-    killed = time.time()
-    time.sleep(5)
-    services.up("ceph")
-    back = time.time()
-
-    assert training.wait(300) == 0, training.text()
-
-    note(
-        "S3 gateway killed and back, two workers",
-        killed=f"radosgw {pids} with SIGKILL, back {back - killed:.0f} s on",
-        found=f"exit 0, {sound(training, like=undisturbed_pair)}",
-        seconds={"return to next commit": training.next_commit(back)},
-    )
-
-
 def test_scratch_of_the_workers_is_full(services, new_training, undisturbed_pair, sound, note):
     """Each commit is tried and fails until there is room; `checkpoint_failures` lets it go on."""
     training = new_training("scratch-of-workers", "cluster.checkpoint_failures=50", workers=2)

@@ -1,6 +1,7 @@
 """Secrets are seen in no log, no parameter and no artifact of a run."""
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -36,7 +37,12 @@ def test_mlflow_holds_no_secret(services, undisturbed, undisturbed_pair):
     client = boto3.client("s3")
     pages = client.get_paginator("list_objects_v2").paginate(Bucket="mlflow")
     keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-    kept = {key: client.get_object(Bucket="mlflow", Key=key)["Body"].read() for key in keys}
+
+    def read(key: str) -> bytes:
+        return client.get_object(Bucket="mlflow", Key=key)["Body"].read()
+
+    with ThreadPoolExecutor(8) as pool:
+        kept = dict(zip(keys, pool.map(read, keys), strict=True))
 
     assert b"undisturbed-pair" in dump.stdout
     assert any(key.endswith("weights.pt") for key in kept)
@@ -47,8 +53,9 @@ def test_mlflow_holds_no_secret(services, undisturbed, undisturbed_pair):
 
 def test_checkpoints_and_journal_hold_no_secret(services, undisturbed, undisturbed_pair):
     for training in (undisturbed, undisturbed_pair):
-        entries = training.run.storage.list()
-        assert entries
+        # Ray's own client leaves empty objects that stand for folders.
+        entries = [e for e in training.run.storage.list() if e.name and not e.name.endswith("/")]
+        assert len(entries) > 10
         for entry in entries:
             data = training.run.storage.read(entry.name)
             assert not [s for s in services.secrets() if s.encode() in data], entry.name
