@@ -103,14 +103,16 @@ def kept(page: Mapping[str, Any]) -> Page:
         }
         for interval, part in page["by_interval"].items()
     }
-    names = ("keyframe_interval", "consistency", "cost", "scored", "notes", "size", "data")
+    names = ("keyframe_interval", "consistency", "cost", "scored", "notes", "size")
     names += ("hardware", "command", "commit", "date")
+    data = {name: page["data"][name] for name in ("split", "fingerprint")}  # where it lay is local
     schedules = {"schedules": page["schedules"]} if "schedules" in page else {}
     return {
         "by_interval": intervals,
         "offsets": {m: [main_metrics(f) for f in rows] for m, rows in page["offsets"].items()},
         "class_iou": {m: f["class_iou"] for m, f in page["methods"].items() if m != "copy"},
         **{name: page[name] for name in names},
+        "data": data,
         **schedules,
     }
 

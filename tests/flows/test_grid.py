@@ -74,6 +74,7 @@ def test_every_row_leaves_a_page(
     assert page["command"] == "python flows/grid.py rows=ila seeds=3"
     assert {"commit", "date", "hardware", "fingerprint", "data", "cost"} <= page.keys()
     assert page["updates_and_batch"]["joint"] == [3, 4]
+    assert str(tmp_path) not in json.dumps(found)
     assert len(page["offsets"]["mila"]) == 3
     assert [row["schedule"] for row in page["schedules"]] == ["fixed", "fixed", "adaptive"]
     # One slow network for all rows of the seed; single tasks have their own.
