@@ -7,7 +7,6 @@ import socketserver
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,6 +21,7 @@ from mila.data.storage import S3Options, open_storage
 from pipeline.preview import main as preview
 from pipeline.upload import main as upload
 from pipeline.validate import main as validate
+from tests.serving import serving
 
 pytestmark = pytest.mark.s3
 
@@ -65,17 +65,6 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_WR)
     except OSError:  # the other side is gone
         return
-
-
-@contextmanager
-def serving(server: Cutter) -> Iterator[Cutter]:
-    """Run it in a thread."""
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    with server:
-        yield server
-        server.shutdown()
-        thread.join(5)
 
 
 @pytest.fixture

@@ -1,8 +1,11 @@
+import shutil
+
 import cv2
 import numpy as np
 import pytest
 
 from pipeline.datasets.kitti_step import find
+from tests.pipeline.datasets.reading import assert_same, clips_of
 
 
 def test_sequences_are_split_as_published(kitti_step_tree):
@@ -93,3 +96,23 @@ def test_missing_images_and_bad_files_are_named(kitti_step_tree, tmp_path):
         find(kitti_step_tree, {})
     with pytest.raises(ValueError, match="expected <sequence>"):
         find(tmp_path / "none", {})
+
+
+def test_float_depth_of_twice_the_bits_is_read(kitti_step_tree):
+    path = kitti_step_tree / "0002/000001_depth.tiff"
+    before = clips_of("kitti_step", kitti_step_tree)
+    values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(path), values.astype(np.float64))
+
+    assert_same(clips_of("kitti_step", kitti_step_tree), before)
+
+
+def test_official_layout_without_its_labels_is_named(tmp_path, kitti_step_tree):
+    (tmp_path / "a/training/image_02").mkdir(parents=True)
+    shutil.copytree(kitti_step_tree / "0000", tmp_path / "a/training/image_02/0000")
+    for path in (tmp_path / "a/training/image_02/0000").iterdir():
+        stem, _, kind = path.stem.partition("_")
+        path.rename(path.with_name(stem + path.suffix)) if kind == "image" else path.unlink()
+
+    with pytest.raises(ValueError, match="panoptic_maps: no such folder"):
+        clips_of("kitti_step", tmp_path / "a")

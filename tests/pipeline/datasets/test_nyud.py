@@ -1,8 +1,11 @@
+import shutil
+
 import cv2
 import numpy as np
 import pytest
 
 from pipeline.datasets.nyud import find
+from tests.pipeline.datasets.reading import clips_of
 
 CLASSES_40 = [255, 39, 4, 8, 21]
 CLASSES_13 = [255, 6, 3, 12, 2]  # objects, chair, window, ceiling, counted from 0
@@ -102,3 +105,48 @@ def test_wrong_splits_and_names_are_named(nyud_tree):
     (nyud_tree / "raw/kitchen_0001/r-odd.ppm").write_bytes(b"")
     with pytest.raises(ValueError, match=r"r-odd.ppm: expected a name like"):
         find(nyud_tree, {})
+
+
+@pytest.mark.parametrize("part", ["images", "labels", "rawDepths", "rawRgbFilenames"])
+def test_what_the_mat_file_lacks_is_named(nyud_tree, part):
+    import h5py
+
+    path = nyud_tree / "nyu_depth_v2_labeled.mat"
+    with h5py.File(path, "a") as file:
+        del file[part]
+
+    with pytest.raises(ValueError, match=rf"{path.name}: {part}.* is missing"):
+        clips_of("nyud", nyud_tree)
+
+
+def test_a_cut_mat_file_is_named(nyud_tree):
+    for name in ("nyu_depth_v2_labeled.mat", "splits.mat", "classMapping40.mat"):
+        path = nyud_tree / name
+        data = path.read_bytes()
+        for share in (0.2, 0.5, 0.9):
+            path.write_bytes(data[: int(len(data) * share)])
+            with pytest.raises(ValueError, match=name):
+                clips_of("nyud", nyud_tree)
+        path.write_bytes(data)
+
+
+def test_altered_bytes_of_a_mat_file_end_nothing_but_the_run(nyud_tree):
+    """Types and lengths of its first element: some changes crash the reader outright."""
+    path = nyud_tree / "classMapping40.mat"
+    good = path.read_bytes()
+    refused = 0
+    for at in range(128, 200, 3):
+        path.write_bytes(good[:at] + bytes([good[at] ^ 0x44]) + good[at + 1 :])
+        try:
+            find(nyud_tree, {})
+        except ValueError as error:
+            refused += path.name in str(error)
+
+    assert refused > 12
+
+
+def test_a_list_of_the_other_mat_version_is_named(nyud_tree):
+    shutil.copy(nyud_tree / "nyu_depth_v2_labeled.mat", nyud_tree / "splits.mat")
+
+    with pytest.raises(ValueError, match=r"splits.mat: not a MATLAB file before 7.3"):
+        clips_of("nyud", nyud_tree)
