@@ -251,9 +251,7 @@ def main(argv: list[str]) -> int:
         for line in measure(case, values, device):
             measuring.emit(line)
             lines.append(line)
-    if values["table"] == "true":
-        measuring.write_table(measuring.ROOT / "benchmarks/results", "attention", lines, COLUMNS)
-    return int(values["strict"] == "true" and not all(line["ok"] for line in lines))
+    return measuring.finish("attention", lines, COLUMNS, values)
 
 
 if __name__ == "__main__":

@@ -14,15 +14,17 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 Call = Callable[[], object]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,29 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "pass" if value else "fail"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def finish(
+    bench: str,
+    lines: Sequence[dict[str, object]],
+    columns: Sequence[str],
+    values: Mapping[str, str],
+) -> int:
+    """Write the table where `table=true`; the exit code, 1 for a missed aim where `strict=true`."""
+    if values["table"] == "true":
+        write_table(ROOT / "benchmarks/results", bench, lines, columns)
+    return int(values["strict"] == "true" and not all(line["ok"] for line in lines))
+
+
+def chosen(cases: str, usual: Mapping[str, T], others: Mapping[str, T]) -> dict[str, T]:
+    """The cases that a word names, `all` = the usual ones; an unknown one ends the program."""
+    known = {**usual, **others}
+    names = list(usual) if cases == "all" else cases.split(",")
+    for name in names:
+        if name not in known:
+            say(f"unknown cases={name}; known: all {' '.join(known)}")
+            raise SystemExit(2)
+    return {name: known[name] for name in names}
 
 
 def words(allowed: dict[str, str], given: Sequence[str]) -> dict[str, str]:

@@ -170,9 +170,7 @@ def main(argv: Sequence[str]) -> int:
     lines = lines_of(values["case"], runs)
     for line in lines:
         measuring.emit(line)
-    if values["table"] == "true":
-        measuring.write_table(measuring.ROOT / "benchmarks/results", "overhead", lines, COLUMNS)
-    return int(values["strict"] == "true" and not all(line["ok"] for line in lines))
+    return measuring.finish("overhead", lines, COLUMNS, values)
 
 
 if __name__ == "__main__":

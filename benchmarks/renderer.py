@@ -98,20 +98,12 @@ def main(argv: Sequence[str]) -> int:
         return 0
     values = measuring.words(DEFAULTS, argv)
     cv2.setNumThreads(1)
-    known = {**SIZES, **TINY}
-    names = list(SIZES) if values["cases"] == "all" else values["cases"].split(",")
-    for name in names:
-        if name not in known:
-            measuring.say(f"unknown cases={name}; known: all {' '.join(known)}")
-            return 2
     lines: list[dict[str, object]] = []
-    for name in names:
+    for name, size in measuring.chosen(values["cases"], SIZES, TINY).items():
         measuring.say(name)
-        lines.append(measure(name, known[name], values))
+        lines.append(measure(name, size, values))
         measuring.emit(lines[-1])
-    if values["table"] == "true":
-        measuring.write_table(measuring.ROOT / "benchmarks/results", "renderer", lines, COLUMNS)
-    return int(values["strict"] == "true" and not all(line["ok"] for line in lines))
+    return measuring.finish("renderer", lines, COLUMNS, values)
 
 
 if __name__ == "__main__":

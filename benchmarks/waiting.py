@@ -112,9 +112,7 @@ def main(argv: Sequence[str]) -> int:
     lines = lines_of(open_storage(values["run"]))
     for each in lines:
         measuring.emit(each)
-    if values["table"] == "true":
-        measuring.write_table(measuring.ROOT / "benchmarks/results", "waiting", lines, COLUMNS)
-    return int(values["strict"] == "true" and not all(each["ok"] for each in lines))
+    return measuring.finish("waiting", lines, COLUMNS, values)
 
 
 if __name__ == "__main__":

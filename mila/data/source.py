@@ -1,7 +1,7 @@
 """From settings to a data set that can be read, and to loaders for training and evaluation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mila.config import DataSettings
@@ -83,34 +83,18 @@ def evaluation_loader(
     source: DataSource, split: Split, tasks: Sequence[str], *, flow: bool = False, workers: int = 0
 ) -> ClipLoader:
     """Whole clips of a split, one at a time, in the order of the manifest, unchanged."""
-    return ClipLoader(
-        source.manifest,
-        source.reader,
-        LoaderSettings(
-            split=split,
-            draw=FrameDraw("all"),
-            tasks=tuple(tasks),
-            batch_size=1,
-            shuffle=False,
-            flow=flow,
-            workers=workers,
-        ),
-    )
+    settings = _one_by_one(split, FrameDraw("all"), tasks)
+    settings = replace(settings, flow=flow, workers=workers)
+    return ClipLoader(source.manifest, source.reader, settings)
 
 
 def moved_stills_loader(
     source: DataSource, split: Split, tasks: Sequence[str], draw: FrameDraw
 ) -> ClipLoader:
     """Clips made of the stills of a split, one at a time; the same ones every time."""
-    return ClipLoader(
-        source.manifest,
-        source.reader,
-        LoaderSettings(
-            split=split,
-            draw=draw,
-            tasks=tuple(tasks),
-            batch_size=1,
-            shuffle=False,
-            clips_from_stills=True,
-        ),
-    )
+    settings = replace(_one_by_one(split, draw, tasks), clips_from_stills=True)
+    return ClipLoader(source.manifest, source.reader, settings)
+
+
+def _one_by_one(split: Split, draw: FrameDraw, tasks: Sequence[str]) -> LoaderSettings:
+    return LoaderSettings(split, draw, tuple(tasks), batch_size=1, shuffle=False)
