@@ -108,12 +108,18 @@ class LossSettings(Settings):
     """Fast network alone: weight of the slow network's predictions as soft targets; 0 = off."""
     fused: float = Field(default=0.5, ge=0)
     """Joint stage: weight of L1 between fused and slow features of the same frame; 0 = off."""
+    propagated: float = Field(default=0.0, ge=0)
+    """Joint stage: weight of L1 between propagated and slow features of the same frame; 0 = off."""
     align: float = Field(default=0.1, ge=0)
     """Joint stage: alpha, weight of L1 between normalised slow and fast features; 0 = off."""
     adversary: Literal["none", "reversal", "alternating"] = "reversal"
     """Joint stage: how slow and fast features are made indistinguishable."""
     beta: float = Field(default=0.01, ge=0)
     """Joint stage: weight of the adversarial term once ramped up."""
+    discriminator_rate: float = Field(default=10.0, gt=0)
+    """Learning rate of the discriminator, times that of the networks."""
+    spectral_norm: bool = False
+    """Keep the discriminator's layers from growing: divide each by its largest singular value."""
     ramp: float = Field(default=0.2, ge=0, le=1)
     """Share of the joint stage over which beta rises from 0."""
     gradient: Literal["both", "fast", "frozen"] = "frozen"

@@ -1,7 +1,8 @@
 """Tell slow features from fast ones, and the gradient reversal that turns it into alignment.
 
 Source: MILA's adversarial loss (arXiv:2002.07362); gradient reversal: Ganin and Lempitsky, 2015.
-The form of the discriminator is our choice: a map of decisions, no batch norm.
+The form of the discriminator is our choice: a map of decisions, no batch norm; spectral norm
+(Miyato et al., 2018) on request.
 """
 
 from __future__ import annotations
@@ -10,18 +11,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 
 class Discriminator(nn.Module):
     """Features (B, C, h, w) -> logits (B, 1, h, w); positive = slow."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, spectral: bool = False) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(channels, 1, 3, padding=1),
-        )
+        layers: list[nn.Module] = [nn.Conv2d(channels, n, 3, padding=1) for n in (channels, 1)]
+        if spectral:
+            layers = [spectral_norm(layer) for layer in layers]
+        self.body = nn.Sequential(layers[0], nn.LeakyReLU(0.2), layers[1])
 
     def forward(self, features: Tensor) -> Tensor:
         """One decision per position."""

@@ -52,6 +52,7 @@ class JointOutput:
     Attributes:
         predictions: Of the frame, by the non-keyframe path.
         slow_predictions: Of the frame, by the slow network.
+        propagated: Z, one map per task (the same for all without TS).
         fused: Y, one map per task (one for all without TS).
         slow_features: The slow encoder's map of the frame.
         fast_features: The fast encoder's map of the frame.
@@ -59,6 +60,7 @@ class JointOutput:
 
     predictions: Predictions
     slow_predictions: Predictions
+    propagated: tuple[Tensor, ...]
     fused: tuple[Tensor, ...]
     slow_features: Tensor
     fast_features: Tensor
@@ -180,7 +182,7 @@ class Mila(nn.Module):
         """
         if not isinstance(self.propagation, InterFrameLocalAttention):
             raise ValueError(f"{self.settings.propagation.kind} has no local attention to draw")
-        _, current = self._fast_both(normalise(image))
+        _, current = self._fast_both(normalise(image), memory.offset + 1)
         return self.propagation.weights_at(memory.propagation, current, points)
 
     def joint(
@@ -204,14 +206,15 @@ class Mila(nn.Module):
         memory = self._start(key_image, slow_key)
         offset = (frames[:, -1] - frames[:, 0]).to(images.device)
         if self.settings.propagation.multi_frame:
-            before = self._fast_both(normalise(images[:, 1]))[1]
+            before = self._fast_both(normalise(images[:, 1]), offset - 1)[1]
             memory = self.propagation.advance(memory, before, present=offset >= 2)
-        features, current = self._fast_both(image, flow)
+        features, current = self._fast_both(image, offset, flow)
         propagated = self.propagation.step(memory, current)
         fused = self._fuse(propagated, features, offset)
         return JointOutput(
             predictions=self._answer(propagated, fused, size),
             slow_predictions=slow_predictions,
+            propagated=propagated.maps,
             fused=fused,
             slow_features=slow_now,
             fast_features=features.high,
@@ -236,8 +239,8 @@ class Mila(nn.Module):
     def _non_keyframe(
         self, image: Tensor, memory: Memory, *, flow: Tensor | None, diagnose: bool
     ) -> tuple[Predictions, Memory]:
-        features, current = self._fast_both(normalise(image), flow)
         offset = memory.offset + 1
+        features, current = self._fast_both(normalise(image), offset, flow)
         propagated = self.propagation.step(memory.propagation, current, diagnose=diagnose)
         fused = self._fuse(propagated, features, offset)
         predictions = self._answer(propagated, fused, _size(image))
@@ -254,7 +257,7 @@ class Mila(nn.Module):
         return self.propagation.start(FrameFeatures(image, maps, low, scores))
 
     def _fast_both(
-        self, image: Tensor, flow: Tensor | None = None
+        self, image: Tensor, offset: Tensor, flow: Tensor | None = None
     ) -> tuple[Features, FrameFeatures]:
         features = self.fast(image)
         maps = self._maps(features.high)
@@ -262,7 +265,7 @@ class Mila(nn.Module):
         if self.propagation.needs_scores:
             pairs = zip(self.heads.rows(), maps, strict=True)
             scores = tuple(head.scores(m) for (_, head), m in pairs)
-        return features, FrameFeatures(image, maps, features.low, scores, flow)
+        return features, FrameFeatures(image, maps, features.low, scores, flow, offset)
 
     def _maps(self, features: Tensor) -> tuple[Tensor, ...]:
         """One map per task: E_tau(X) with TS, else the same map for all."""

@@ -51,6 +51,8 @@ class PropagationSettings(Settings):
     """Whether values pass a 1x1 convolution."""
     scaling: Literal["sqrt", "one", "cosine"] = "sqrt"
     """Scale of the scores: 1/sqrt(d), 1, or cosine with a learned temperature."""
+    prior: Literal["none", "near", "motion"] = "none"
+    """Where attention expects to look: anywhere; near; or where the frame's features say it was."""
     reference_bias: bool = False
     """MF: a learned score offset for each kind of reference."""
     flow_width: int = Field(default=16, ge=8)

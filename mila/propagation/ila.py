@@ -11,6 +11,7 @@ attention reaches) are not in the paper.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,7 @@ from mila.propagation.interface import (
     Reference,
     no_hints,
 )
+from mila.propagation.motion_prior import CHANNELS, MotionPrior, place_channels, places
 from mila.propagation.projection import Projection
 
 # Variance of a place below which the spread stays level, in squared feature pixels: the slope of
@@ -66,9 +68,14 @@ class InterFrameLocalAttention(Propagation):
         self.radius = settings.radius
         self.multi_frame = settings.multi_frame
         self.shared = settings.projection != "separate"
+        self.prior = settings.prior
         self.tasks = sizes.tasks
         count = sizes.tasks if settings.task_specific else 1
         self.projections = nn.ModuleList(Projection(settings, sizes.channels) for _ in range(count))
+        self.priors = nn.ModuleList(
+            MotionPrior(settings, sizes.channels)
+            for _ in range(count if settings.prior != "none" else 0)
+        )
         self.bias = nn.Parameter(torch.zeros(2)) if settings.reference_bias else None
         self.coordinates = (4 + settings.multi_frame) if hints else 0
         self.hint_channels = self.coordinates * count
@@ -76,7 +83,7 @@ class InterFrameLocalAttention(Propagation):
 
     def start(self, key: FrameFeatures) -> PropagationMemory:
         """Project the keyframe once."""
-        keys = tuple(p.key(m) for p, m in self._attended(key))
+        keys = self._keys([p.key(m) for p, m in self._attended(key)], is_keyframe=True)
         return PropagationMemory(key, (Reference(keys, self._values(key, is_keyframe=True)),))
 
     def advance(
@@ -91,9 +98,10 @@ class InterFrameLocalAttention(Propagation):
         if not self.multi_frame:
             return memory
         if propagated is not None and self.shared:
-            keys = propagated.queries
+            compared = list(propagated.queries)
         else:
-            keys = tuple(p.key(m) for p, m in self._attended(current))
+            compared = [p.key(m) for p, m in self._attended(current)]
+        keys = self._keys(compared, is_keyframe=False)
         before = Reference(keys, self._values(current, is_keyframe=False), present)
         return PropagationMemory(memory.key, (memory.references[0], before))
 
@@ -104,8 +112,8 @@ class InterFrameLocalAttention(Propagation):
         maps, hints, queries, measured = [], [], [], []
         for index, (projection, features) in enumerate(self._attended(current)):
             query = projection.query(features)
-            window = _window(memory.references, index, query)
-            scaled = projection.scaled(query)
+            scaled = self._asked(index, projection.scaled(query), current)
+            window = _window(memory.references, index, scaled)
             bias = None if self.bias is None else self.bias[: window.key.shape[1]]
             out = inter_frame_local_attention(
                 scaled,
@@ -136,7 +144,7 @@ class InterFrameLocalAttention(Propagation):
         left out, so a position's weights may sum to less than 1.
         """
         projection, features = next(self._attended(current))
-        query = projection.scaled(projection.query(features))
+        query = self._asked(0, projection.scaled(projection.query(features)), current)
         key = _window(memory.references, 0, query).key
         bias = None if self.bias is None else self.bias[: key.shape[1]]
         return attention_at(query[0], key[0], points, radius=self.radius, bias=bias)[:, 0]
@@ -148,7 +156,12 @@ class InterFrameLocalAttention(Propagation):
         project = projection.macs(height, width)
         carry = projection.value_macs(height, width)
         pairs = count_pairs(height, width, self.radius) * (1 + self.multi_frame)
-        frame = project + pairs * (projection.channels + self.channels + self.coordinates)
+        compared, prior = projection.channels, 0
+        for each in self.priors[:1]:
+            assert isinstance(each, MotionPrior)
+            compared += CHANNELS * (1 + self.multi_frame)
+            prior = each.macs(height, width)
+        frame = project + prior + pairs * (compared + self.channels + self.coordinates)
         if self.multi_frame:
             frame += carry + (0 if self.shared else project)
         count = len(self.projections)
@@ -160,17 +173,46 @@ class InterFrameLocalAttention(Propagation):
             assert isinstance(projection, Projection)
             yield projection, features
 
+    def _asked(self, index: int, query: Tensor, current: FrameFeatures) -> Tensor:
+        """The query of an attention, with its prior's side for every kind of reference."""
+        if not self.priors:
+            return query
+        prior = self.priors[index]
+        assert isinstance(prior, MotionPrior)
+        if current.offset is None:
+            raise ValueError(f"propagation.prior={self.prior} needs FrameFeatures.offset")
+        sides = [prior.query(current.maps[index], current.offset)]
+        if self.multi_frame:
+            sides.append(prior.query(current.maps[index], torch.ones_like(current.offset)))
+        # The operation divides by the root of all channels: take that back for both parts.
+        channels = query.shape[1]
+        grown = math.sqrt(channels + CHANNELS * len(sides))
+        return torch.cat(
+            [query.to(sides[0].dtype) * (grown / math.sqrt(channels)), *(grown * s for s in sides)],
+            dim=1,
+        )
+
+    def _keys(self, keys: list[Tensor], *, is_keyframe: bool) -> tuple[Tensor, ...]:
+        """Keys of each attention, with its prior's side for the kind of reference they are."""
+        if not self.priors:
+            return tuple(keys)
+        side = place_channels(keys[0])
+        sides = [side]
+        if self.multi_frame:
+            other = torch.zeros_like(side)
+            sides = [side, other] if is_keyframe else [other, side]
+        return tuple(torch.cat([key.to(side.dtype), *sides], dim=1) for key in keys)
+
     def _values(self, frame: FrameFeatures, *, is_keyframe: bool) -> tuple[Tensor, ...]:
         """Values of each attention; with hints the place of every value is carried with it."""
         values = [p.value(m) for p, m in self._attended(frame)]
         if not self.coordinates:
             return tuple(values)
-        # float32 at least: places squared do not fit half precision.
-        dtype = torch.promote_types(values[0].dtype, torch.float32)
-        places = _places(values[0], dtype)
+        carried = _places(values[0])
         if self.multi_frame:
-            places = torch.cat([places, torch.full_like(places[:, :1], float(is_keyframe))], dim=1)
-        return tuple(torch.cat([value.to(dtype), places], dim=1) for value in values)
+            kind = torch.full_like(carried[:, :1], float(is_keyframe))
+            carried = torch.cat([carried, kind], dim=1)
+        return tuple(torch.cat([value.to(carried.dtype), carried], dim=1) for value in values)
 
     def _hints(self, carried: Tensor) -> Tensor:
         """Turn carried places (B, 4 or 5, h, w) into displacement, spread and keyframe's share."""
@@ -178,7 +220,7 @@ class InterFrameLocalAttention(Propagation):
             return no_hints(carried)
         mean, square, share = carried[:, :2], carried[:, 2:4], carried[:, 4:]
         spread = (square - mean.square()).clamp_min(_LEAST_VARIANCE).sqrt()
-        displacement = mean - _places(carried, carried.dtype)[:, :2]
+        displacement = mean - places(carried)
         reach = max(self.radius, 1)
         return torch.cat([displacement / reach, spread / reach, share], dim=1)
 
@@ -207,17 +249,10 @@ def _stack(maps: list[Tensor]) -> Tensor:
     return torch.stack([m.permute(0, 2, 3, 1) for m in maps], dim=1).permute(0, 1, 4, 2, 3)
 
 
-def _places(maps: Tensor, dtype: torch.dtype) -> Tensor:
-    """Row, column and their squares, counted from the middle of the map, (B, 4, h, w).
-
-    From the middle, squares stay small and their differences exact.
-    """
-    batch, _, height, width = maps.shape
-    rows = torch.arange(height, device=maps.device, dtype=dtype) - (height - 1) / 2
-    columns = torch.arange(width, device=maps.device, dtype=dtype) - (width - 1) / 2
-    y, x = torch.meshgrid(rows, columns, indexing="ij")
-    places = torch.stack([y, x, y.square(), x.square()], dim=-1)
-    return places.expand(batch, -1, -1, -1).permute(0, 3, 1, 2)
+def _places(maps: Tensor) -> Tensor:
+    """Row, column and their squares, (B, 4, h, w), float32 at least."""
+    place = places(maps)
+    return torch.cat([place, place.square()], dim=1)
 
 
 def _mean(measured: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -48,6 +48,7 @@ class FrameFeatures:
         flow: Backward flow in image pixels, (B, 2, H, W), channel 0 to the right: pixel p was at
             p + flow in the frame that the memory knows last (the keyframe, or the frame last
             given to `advance`); NaN where unknown. Only for the kinds whose `needs_flow` is true.
+        offset: Frames since the keyframe, (B,); None on a keyframe.
     """
 
     image: Tensor
@@ -55,6 +56,7 @@ class FrameFeatures:
     low: Tensor | None = None
     scores: tuple[Tensor, ...] | None = None
     flow: Tensor | None = None
+    offset: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,6 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from mila.config import StageSettings
 
-_DISCRIMINATOR_RATE = 10.0
-"""The discriminator's learning rate, times the encoders' (method section 5)."""
-
 
 def build_optimizer(
     modules: Iterable[nn.Module], stage: StageSettings, *, rate: float = 1.0
@@ -33,11 +30,6 @@ def build_optimizer(
         {"params": rest, "weight_decay": 0.0},
     ]
     return AdamW(groups, lr=stage.learning_rate * rate, betas=(0.9, 0.99))
-
-
-def build_discriminator_optimizer(net: nn.Module, stage: StageSettings) -> AdamW:
-    """The second player's own optimizer."""
-    return build_optimizer([net], stage, rate=_DISCRIMINATOR_RATE)
 
 
 def build_schedule(optimizer: AdamW, stage: StageSettings) -> LambdaLR:

@@ -18,7 +18,6 @@ from mila.discriminator import Discriminator
 from mila.losses import TaskLoss
 from mila.model import Mila, build_model
 from mila.training.optim import (
-    build_discriminator_optimizer,
     build_optimizer,
     build_schedule,
 )
@@ -61,7 +60,9 @@ class TrainState:
         self.identity = identity
         self.stages: tuple[Stage, ...] = build_stages(params.train)
         self.model: Mila = build_model(params.model).to(device)
-        self.discriminator = Discriminator(params.model.channels).to(device)
+        self.discriminator = Discriminator(
+            params.model.channels, spectral=params.loss.spectral_norm
+        ).to(device)
         self.task_loss = TaskLoss(params.model.tasks, params.loss).to(device)
         self.progress = Progress()
         self.optimizer: AdamW | None = None
@@ -98,7 +99,8 @@ class TrainState:
         self.schedule = build_schedule(self.optimizer, stage.settings)
         self.second = self.second_schedule = None
         if stage.is_joint and self.params.loss.adversary != "none":
-            self.second = build_discriminator_optimizer(self.discriminator, stage.settings)
+            rate = self.params.loss.discriminator_rate
+            self.second = build_optimizer([self.discriminator], stage.settings, rate=rate)
             self.second_schedule = build_schedule(self.second, stage.settings)
         self.average = None
         if self.params.train.ema > 0:

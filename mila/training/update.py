@@ -117,6 +117,9 @@ def joint_losses(
     if settings.fused > 0:
         terms["fused"] = torch.stack([feature_l1(y, slow.detach()) for y in out.fused]).mean()
         weights["fused"] = settings.fused
+    if settings.propagated > 0:
+        near = [feature_l1(z, slow.detach()) for z in out.propagated]
+        terms["propagated"], weights["propagated"] = torch.stack(near).mean(), settings.propagated
     if settings.align > 0:
         terms["align"], weights["align"] = feature_l1(slow, out.fast_features), settings.align
     net = players.discriminator

@@ -30,6 +30,13 @@ VARIANTS = {
     "ila unprojected": {"kind": "ila", "projection": "none", "value": "conv"},
     "ila cosine": {"kind": "ila", "scaling": "cosine"},
     "ila unscaled": {"kind": "ila", "scaling": "one"},
+    "ila near": {"kind": "ila", "prior": "near"},
+    "ila motion ts mf": {
+        "kind": "ila",
+        "prior": "motion",
+        "task_specific": True,
+        "multi_frame": True,
+    },
     "global separate": {"kind": "global", "projection": "separate", "value": "conv"},
 }
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
@@ -60,6 +67,7 @@ def frame(seed: int, batch: int = 2) -> FrameFeatures:
         low=draw(12, 2),
         scores=(draw(5, 1), draw(1, 1)),
         flow=2 * draw(2, 8),
+        offset=torch.arange(2, 2 + batch),
     )
 
 
@@ -131,19 +139,28 @@ def doubled(f: FrameFeatures) -> FrameFeatures:
     assert f.scores is not None
     assert f.flow is not None
     maps, scores = (tuple(x.double() for x in xs) for xs in (f.maps, f.scores))
-    return FrameFeatures(f.image.double(), maps, f.low.double(), scores, f.flow.double())
+    return replace(
+        f,
+        image=f.image.double(),
+        maps=maps,
+        low=f.low.double(),
+        scores=scores,
+        flow=f.flow.double(),
+    )
 
 
 def first_sample(f: FrameFeatures) -> FrameFeatures:
     assert f.low is not None
     assert f.scores is not None
     assert f.flow is not None
+    assert f.offset is not None
     return FrameFeatures(
         image=f.image[:1],
         maps=tuple(m[:1] for m in f.maps),
         low=f.low[:1],
         scores=tuple(s[:1] for s in f.scores),
         flow=f.flow[:1],
+        offset=f.offset[:1],
     )
 
 
@@ -219,11 +236,12 @@ def test_unknown_kind_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind, missing", [("lvs", "low"), ("score_fusion", "scores"), ("exact_flow", "flow")]
+    "kind, missing",
+    [("lvs", "low"), ("score_fusion", "scores"), ("exact_flow", "flow"), ("ila near", "offset")],
 )
 def test_missing_input_is_named(kind: str, missing: str) -> None:
     module = build(kind)
-    bare = replace(frame(0), low=None, scores=None, flow=None)
+    bare = replace(frame(0), low=None, scores=None, flow=None, offset=None)
 
     with pytest.raises(ValueError, match=missing):
         module.step(module.start(bare), bare)
