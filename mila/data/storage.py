@@ -156,7 +156,8 @@ class S3Storage:
             pages = self._own_client().get_paginator("list_objects_v2")
             found = []
             for page in pages.paginate(Bucket=self._bucket, Prefix=start):
-                found += [Entry(o["Key"][skip:], o["Size"]) for o in page.get("Contents", [])]
+                objects = [o for o in page.get("Contents", []) if not _is_folder_mark(o)]
+                found += [Entry(o["Key"][skip:], o["Size"]) for o in objects]
             return sorted(found, key=lambda entry: entry.name)
 
         return self._retry(f"list {prefix or '(all)'}", attempt)
@@ -236,6 +237,11 @@ class S3Storage:
         if self._client is None or self._client_pid != os.getpid():
             self._client, self._client_pid = _new_client(self._options), os.getpid()
         return self._client
+
+
+def _is_folder_mark(found: dict[str, Any]) -> bool:
+    """Whether a listed object is empty and stands for a folder, as consoles and pyarrow write."""
+    return bool(found["Key"].endswith("/") and found["Size"] == 0)
 
 
 def _new_client(options: S3Options) -> Any:

@@ -4,6 +4,7 @@ import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
+import boto3
 import pytest
 
 from mila.data.local_storage import Entry
@@ -49,6 +50,18 @@ def test_list_is_sorted_and_sees_prefixes(storage):
     assert storage.list() == [Entry("a", 1), Entry("b/10", 4), Entry("b/2", 3), Entry("bb", 2)]
     assert [e.name for e in storage.list("b/")] == ["b/10", "b/2"]
     assert storage.list("zz") == []
+
+
+def test_folder_marks_of_other_tools_are_no_objects(s3_port):
+    storage = s3(s3_port, "marked")
+    storage.put("a/b/one", b"1")
+    client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{s3_port}")
+    for key in ("marked/", "marked/a/", "marked/a/b/"):
+        client.put_object(Bucket="shards", Key=key, Body=b"")
+    client.put_object(Bucket="shards", Key="marked/a/odd/", Body=b"but not empty")
+
+    assert storage.list() == [Entry("a/b/one", 1), Entry("a/odd/", 13)]
+    assert storage.list("a/b/") == [Entry("a/b/one", 1)]
 
 
 def test_delete_may_be_repeated(storage):
