@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from mila.clip import Clip
 from mila.data.collate import LoadedClip, collate
 from mila.data.draws import FrameDraw, draw_frames
+from mila.data.handover import LoadedBatch
 from mila.data.manifest import ClipRow, Manifest
 from mila.data.plan import (
     START,
@@ -83,7 +84,7 @@ class ClipLoader:
         """The clips that are read, in the order of the manifest."""
         self._planned = _Planned()
         workers = settings.workers
-        self._loader: DataLoader[_Loaded | _Failure] = DataLoader(
+        self._loader: DataLoader[LoadedBatch | _Failure] = DataLoader(
             _BatchDataset(reader, self.rows, settings),
             batch_size=None,
             sampler=self._planned,
@@ -148,12 +149,6 @@ class ClipLoader:
 
 
 @dataclass(frozen=True)
-class _Loaded:
-    clip: Clip
-    after: Position
-
-
-@dataclass(frozen=True)
 class _Failure:
     """What went wrong in a loader process; an exception would arrive wrapped in a traceback."""
 
@@ -170,7 +165,7 @@ class _Planned:
         return iter(self.batches)
 
 
-class _BatchDataset(Dataset[_Loaded | _Failure]):
+class _BatchDataset(Dataset[LoadedBatch | _Failure]):
     """Loads one planned batch."""
 
     def __init__(
@@ -180,10 +175,10 @@ class _BatchDataset(Dataset[_Loaded | _Failure]):
         self._rows = rows
         self._settings = settings
 
-    def __getitem__(self, batch: PlannedBatch) -> _Loaded | _Failure:
+    def __getitem__(self, batch: PlannedBatch) -> LoadedBatch | _Failure:
         try:
             samples = [self._load(planned) for planned in batch.clips]
-            return _Loaded(
+            return LoadedBatch(
                 collate(samples, self._settings.tasks, flow=self._settings.flow), batch.after
             )
         except ValueError as error:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -86,4 +87,17 @@ def test_a_dead_loader_process_is_reported(shards):
     loader = ClipLoader(source.manifest, Deadly(LocalStorage(shards)), settings)
 
     with pytest.raises(ValueError, match="a loader process failed"):
+        next(loader.epoch())
+
+
+def test_a_silent_loader_process_is_reported(shards):
+    class Silent(ClipReader):
+        def read(self, row):
+            threading.Event().wait(60)
+
+    source = open_source(DataSettings(root=str(shards)))
+    settings = LoaderSettings("train", OFFSET, ("semseg",), 1, workers=1, timeout_s=1)
+    loader = ClipLoader(source.manifest, Silent(LocalStorage(shards)), settings)
+
+    with pytest.raises(ValueError, match=r"a loader process failed: .*timed out"):
         next(loader.epoch())
