@@ -39,6 +39,13 @@ def service() -> FakeService:
 
 
 @pytest.fixture
+def away(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service is away until the test says otherwise; the recorder soon tries again."""
+    monkeypatch.setattr("flows.recorder._FIRST_PAUSE_S", 0.1)
+    service.away = True
+
+
+@pytest.fixture
 def place(tmp_path: Path) -> Storage:
     return open_storage(tmp_path / "run")
 
@@ -77,14 +84,10 @@ def test_training_does_not_wait_for_a_slow_service(
     assert time.monotonic() - began < 2.0
 
 
+@pytest.mark.usefixtures("away")
 def test_a_service_that_returns_gets_everything_in_order(
-    recorder: Recorder,
-    service: FakeService,
-    wait_for: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
+    recorder: Recorder, service: FakeService, wait_for: Callable[..., None]
 ) -> None:
-    monkeypatch.setattr("flows.recorder._FIRST_PAUSE_S", 0.1)
-    service.away = True
     for update in (2, 4, 6):
         recorder.record({"total_update": update}, "x")
     time.sleep(0.3)
@@ -116,14 +119,10 @@ def test_causes_of_failures_become_tags(
     assert service.marks["failure.1.1"] == "ValueError: shard 3 is short"
 
 
+@pytest.mark.usefixtures("away")
 def test_causes_of_failures_wait_for_a_service_that_is_away(
-    recorder: Recorder,
-    service: FakeService,
-    wait_for: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
+    recorder: Recorder, service: FakeService, wait_for: Callable[..., None]
 ) -> None:
-    monkeypatch.setattr("flows.recorder._FIRST_PAUSE_S", 0.1)
-    service.away = True
     recorder.failed("worker gone")
     time.sleep(0.3)
     assert service.marks == {}
