@@ -12,6 +12,7 @@ from mila.config import ClusterSettings, Params
 
 if TYPE_CHECKING:
     from flows.progress import Progress
+    from flows.ray_context import ControllerCallback
 
 _LOCAL_LOOK_S = 0.5
 _REMOTE_LOOK_S = 5.0
@@ -42,20 +43,26 @@ def train_on_ray(
         TrainingError: If the workers failed too often.
     """
     look = _REMOTE_LOOK_S if "://" in run.url else _LOCAL_LOOK_S
-    with ray_cluster(Needs.of_training(params.cluster)), progress.follow(run.journal, every_s=look):
-        while not run.finished():
-            before = run.journal.length()
-            _fit(run, params, identity, recorder)
-            if run.journal.length() == before:
-                raise TrainingError(f"{run.url}: the workers ended without any progress")
+    with ray_cluster(Needs.of_training(params.cluster)):
+        from flows.notices import Notices
+        from flows.ray_context import ControllerCallback
+
+        notices = Notices()
+        callback = ControllerCallback(recorder, notices)
+        with progress.follow(run.journal, every_s=look, notices=notices.fetch):
+            while not run.finished():
+                before = run.journal.length()
+                _fit(run, params, identity, callback)
+                if run.journal.length() == before:
+                    raise TrainingError(f"{run.url}: the workers ended without any progress")
 
 
-def _fit(run: RunStorage, params: Params, identity: str, recorder: Recorder) -> None:
+def _fit(run: RunStorage, params: Params, identity: str, callback: ControllerCallback) -> None:
     from ray.exceptions import RayError
     from ray.train import FailureConfig, LoggingConfig, RunConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
 
-    from flows.ray_context import ControllerCallback, train_worker
+    from flows.ray_context import train_worker
 
     place = ray_storage(run.url)
     trainer = TorchTrainer(
@@ -71,7 +78,7 @@ def _fit(run: RunStorage, params: Params, identity: str, recorder: Recorder) -> 
             storage_path=place.path,
             storage_filesystem=place.filesystem,
             failure_config=FailureConfig(max_failures=params.cluster.max_failures),
-            callbacks=[ControllerCallback(recorder)],
+            callbacks=[callback],
             logging_config=LoggingConfig(log_level="WARNING"),
         ),
     )

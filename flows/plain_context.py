@@ -8,7 +8,7 @@ from dataclasses import asdict
 import torch
 
 from flows.recorder import Recorder
-from flows.run_storage import Keeper, RunStorage
+from flows.run_storage import Keeper, RunStorage, Stored
 from mila.config import ClusterSettings
 from mila.training.context import Checkpointable, Report
 
@@ -43,9 +43,8 @@ class PlainContext:
         self.device = torch.device("cuda" if cluster.use_gpu else "cpu")
         self._run = run
         self._recorder = recorder
-        self._keep = cluster.keep_checkpoints
         self._show = show
-        self._keeper = Keeper(run, tolerate=cluster.checkpoint_failures)
+        self._keeper = Keeper(run, cluster, warn=recorder.warned)
 
     def restore(self, state: Checkpointable) -> bool:
         """Load the newest committed checkpoint; False if there is none."""
@@ -54,12 +53,11 @@ class PlainContext:
     def commit(self, report: Report, state: Checkpointable) -> None:
         """Store, verify, register; then forget older checkpoints."""
         stored = self._keeper.store(report, state)
-        if stored is None:
-            return
-        whole, checkpoint = stored
-        self._recorder.record(asdict(whole), checkpoint)
-        self._run.keep_newest(self._keep)
-        self._show(whole)
+        if stored is not None and self._keeper.confirm(stored, lambda: self._register(stored)):
+            self._show(stored.report)
+
+    def _register(self, stored: Stored) -> None:
+        self._recorder.record(asdict(stored.report), stored.checkpoint)
 
     def stopping(self) -> bool:
         """Never: nobody gives notice to a plain process."""

@@ -6,7 +6,7 @@ import contextlib
 import math
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TextIO
 
 from flows.journal import Journal
@@ -38,14 +38,28 @@ class Progress:
             self._stream.write(f"[{share:3.0f} %] {what}  {_numbers(report)}\n")
             self._stream.flush()
 
+    def say(self, text: str) -> None:
+        """Show words between the reports."""
+        if self._bar is not None:
+            self._bar.say(text)
+        else:
+            self._stream.write(f"{text}\n")
+            self._stream.flush()
+
     def close(self) -> None:
         """Leave the terminal in order."""
         if self._bar is not None:
             self._bar.close()
 
     @contextlib.contextmanager
-    def follow(self, journal: Journal, *, every_s: float) -> Iterator[None]:
-        """Show what appears in a journal while a block runs."""
+    def follow(
+        self,
+        journal: Journal,
+        *,
+        every_s: float,
+        notices: Callable[[], Iterable[str]] = tuple,
+    ) -> Iterator[None]:
+        """Show what appears in a journal, and what notices are given, while a block runs."""
         done = threading.Event()
         shown = journal.length()
 
@@ -54,6 +68,8 @@ class Progress:
             ended = False
             while not ended:
                 ended = done.wait(every_s)
+                for text in notices():
+                    self.say(text)
                 with contextlib.suppress(OSError, ValueError):  # storage away: look again later
                     for record in journal.since(shown):
                         self.show(Report(**record.report))
@@ -107,6 +123,9 @@ class _Bar:
             completed=report.total_update,
             description=f"{report.stage} {report.update}/{report.stage_updates}",
         )
+
+    def say(self, text: str) -> None:
+        self._live.console.print(text, markup=False, highlight=False)
 
     def close(self) -> None:
         self._live.stop()

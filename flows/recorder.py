@@ -35,6 +35,8 @@ class Recorder:
         self._attempt = attempt
         self._failures: list[str] = []
         self._told = 0  # failures that have become tags
+        self._warnings: list[str] = []
+        self._warned = 0  # warnings of which the tag tells
         self._sender: _Sender | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -54,7 +56,12 @@ class Recorder:
 
     def failed(self, cause: str) -> None:
         """Note why an attempt of the workers ended; shown as a tag of the run."""
-        self._failures.append(cause.strip().split("\n")[-1][:300])
+        self._failures.append(last_line(cause))
+        self._send_soon()
+
+    def warned(self, text: str) -> None:
+        """Note that a checkpoint failed with which training goes on; a tag of the run counts it."""
+        self._warnings.append(last_line(text))
         self._send_soon()
 
     def close(self, wait_s: float) -> None:
@@ -69,13 +76,24 @@ class Recorder:
         self._sender.wake()
 
     def _send(self) -> bool:
-        if not self._run.send(Journal(self._storage)):
+        sent = self._run.send(Journal(self._storage))
+        if self._warned < len(self._warnings):  # also while the storage, and the journal, is away
+            count = len(self._warnings)
+            text = f"{count}, the last one: {self._warnings[-1]}"
+            self._run.tags({f"checkpoints.failed.{self._attempt}": text})
+            self._warned = count if sent else self._warned
+        if not sent:
             return False
         while self._told < len(self._failures):
             cause = self._failures[self._told]
             self._told += 1
             self._run.tags({f"failure.{self._attempt}.{self._told}": cause})
         return True
+
+
+def last_line(text: str) -> str:
+    """The last line of an error's text, which is its cause, at a length that is fit to be shown."""
+    return text.strip().split("\n")[-1][:300]
 
 
 class _Sender:

@@ -6,16 +6,18 @@ folder, so a run begun by one can be gone on with by the other.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import tempfile
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.checkpoints import Checkpoints, new_checkpoint_name
 from flows.journal import Journal, Record
-from mila.data.storage import Storage, open_storage
+from mila.config import ClusterSettings
+from mila.data.storage import Storage, StorageError, open_storage
 from mila.identity import Identity, difference
 
 if TYPE_CHECKING:  # a finished run is recognised without waiting for torch
@@ -55,6 +57,11 @@ class RunStorage:
             raise ValueError(_refusal(self.url, changes))
         return bound
 
+    def registered(self, checkpoint: str) -> bool:
+        """Whether the newest record of the journal names this checkpoint."""
+        last = self.journal.last()
+        return last is not None and last.checkpoint == checkpoint
+
     def finished(self) -> bool:
         """Whether the last report of the run is committed."""
         last = self.journal.last()
@@ -76,29 +83,44 @@ class RunStorage:
         self.checkpoints.prune({self.journal.read(n).checkpoint for n in newest})
 
 
+@dataclass(frozen=True)
+class Stored:
+    """A checkpoint that is stored and verified, and has to be registered.
+
+    Attributes:
+        report: With what reports whose checkpoints failed had to say.
+        checkpoint: Its name.
+    """
+
+    report: Report
+    checkpoint: str
+
+
 class Keeper:
     """Stores the state with each report; trouble with the storage warns before it stops the run."""
 
-    def __init__(self, run: RunStorage, *, tolerate: int) -> None:
+    def __init__(
+        self, run: RunStorage, cluster: ClusterSettings, *, warn: Callable[[str], None]
+    ) -> None:
         """Begin.
 
         Args:
             run: Where checkpoints go.
-            tolerate: Failed checkpoints in a row with which training goes on.
+            cluster: Failed checkpoints in a row with which training goes on, checkpoints kept.
+            warn: Told of each failed checkpoint, beside this process's log.
         """
         self._run = run
-        self._tolerate = tolerate
+        self._tolerate = cluster.checkpoint_failures
+        self._keep = cluster.keep_checkpoints
+        self._warn = warn
         self._waiting: list[Report] = []
+        self._unsure = ("", 0)  # checkpoint handed over for registering, reports it carries
 
-    def store(self, report: Report, state: Checkpointable) -> tuple[Report, str] | None:
-        """Write a checkpoint.
-
-        Returns:
-            The report, with what earlier failed ones had to say, and the checkpoint's name; None if
-            the storage failed and training may go on. The run's last checkpoint has to succeed.
+    def store(self, report: Report, state: Checkpointable) -> Stored | None:
+        """Write a checkpoint; None if the storage failed and training may go on.
 
         Raises:
-            OSError: If too many failed in a row.
+            OSError: If too many failed in a row, or the last one of the run.
         """
         self._waiting.append(report)
         name = new_checkpoint_name(report.total_update)
@@ -106,15 +128,42 @@ class Keeper:
             with tempfile.TemporaryDirectory(prefix="mila-") as folder:
                 state.save(Path(folder))
                 self._run.checkpoints.save(Path(folder), name)
+            checkpoint, carried = self._unsure
+            if carried and self._run.registered(checkpoint):  # its record was written after all
+                del self._waiting[:carried]
         except OSError as error:  # StorageError is one, a full disk another
-            failed = len(self._waiting)
-            if report.last or failed > self._tolerate:
-                raise
-            _LOG.warning("checkpoint %s failed (%d in a row), going on: %s", name, failed, error)
+            self._failed(name, error)
             return None
-        whole = _joined(self._waiting)
-        self._waiting = []
-        return whole, name
+        self._unsure = (name, len(self._waiting))
+        return Stored(_joined(self._waiting), name)
+
+    def confirm(self, stored: Stored, register: Callable[[], object]) -> bool:
+        """Have a stored checkpoint registered, then delete older ones.
+
+        Returns:
+            Whether it is committed; False if the storage failed and training may go on.
+
+        Raises:
+            OSError: As `store` does.
+        """
+        try:
+            register()
+        except OSError as error:
+            self._failed(stored.checkpoint, error)
+            return False
+        self._waiting, self._unsure = [], ("", 0)
+        with contextlib.suppress(StorageError):  # then they go next time
+            self._run.keep_newest(self._keep)
+        return True
+
+    def _failed(self, name: str, error: OSError) -> None:
+        """Warn of a failed checkpoint, or raise its error if that was one too many."""
+        failed = len(self._waiting)
+        if self._waiting[-1].last or failed > self._tolerate:
+            raise error
+        text = f"checkpoint {name} failed ({failed} in a row), going on: {error}"
+        _LOG.warning("%s", text)
+        self._warn(text)
 
 
 def _joined(reports: Iterable[Report]) -> Report:

@@ -57,3 +57,21 @@ def test_new_records_of_a_journal_are_shown_once(
 
     lines = stream.getvalue().splitlines()
     assert [line.split()[4] for line in lines] == ["2/40", "3/40"]
+
+
+def test_notices_stand_between_the_lines(tmp_path: Path, wait_for: Callable[..., None]) -> None:
+    journal = Journal(open_storage(tmp_path))
+    left = ["checkpoint x failed (1 in a row), going on: disk full"]
+
+    def fetch() -> list[str]:
+        texts = left.copy()
+        left.clear()
+        return texts
+
+    for stream in (io.StringIO(), Terminal()):
+        left[:] = ["checkpoint x failed (1 in a row), going on: disk full"]
+        progress = Progress(100, stream=stream)
+        with progress.follow(journal, every_s=0.05, notices=fetch):
+            wait_for(lambda stream=stream: "going on: disk full" in stream.getvalue())
+        progress.close()
+        assert stream.getvalue().count("going on: disk full") == 1

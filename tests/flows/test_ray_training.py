@@ -86,6 +86,22 @@ def test_a_killed_worker_costs_time_but_no_bit_of_the_result(
     assert journal("ray").length() == journal("plain").length()
 
 
+def test_failed_checkpoints_of_workers_are_told_at_the_driver(
+    local_ray: None, tiny_words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file where the folder of checkpoints should be; the run gives up at the third failure."""
+    Path("runs/blocked").mkdir(parents=True)
+    Path("runs/blocked/checkpoints").write_text("in the way")
+    words = ["cluster.num_workers=1", "cluster.checkpoint_failures=2", "cluster.max_failures=0"]
+
+    assert main([*tiny_words, *LONG, *words, "name=blocked"]) == 1
+
+    said = capsys.readouterr()
+    told = [line for line in said.out.splitlines() if "in a row), going on: " in line]
+    assert [line.split(" failed ")[1][:8] for line in told] == ["(1 in a ", "(2 in a "]
+    assert "training failed: " in said.err
+
+
 @pytest.mark.slow
 def test_with_two_workers_either_may_die_and_no_bit_changes(
     local_ray: None, tiny_words: list[str], wait_for: Callable[..., None]

@@ -140,3 +140,17 @@ def test_the_controller_gets_a_copy_that_works(recorder: Recorder, place: Storag
     copy.close(5.0)
 
     assert Journal(place).length() == 2
+
+
+def test_failed_checkpoints_are_counted_by_a_tag(
+    recorder: Recorder, service: FakeService, wait_for: Callable[..., None]
+) -> None:
+    """Also where the journal cannot be sent, because it lies on the storage that fails."""
+    recorder.warned("checkpoint a failed (1 in a row), going on: quota exceeded")
+    recorder.warned("checkpoint b failed (2 in a row), going on: quota exceeded")
+
+    told = "2, the last one: checkpoint b failed (2 in a row), going on: quota exceeded"
+    wait_for(lambda: service.marks.get("checkpoints.failed.1") == told)
+    service.marks.clear()
+    service.away = False
+    wait_for(lambda: service.marks == {"checkpoints.failed.1": told})

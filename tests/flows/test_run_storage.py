@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.run_storage import Keeper, RunStorage
+from flows.run_storage import Keeper, RunStorage, Stored
+from mila.config import ClusterSettings
 from mila.data.storage import StorageError
 from mila.identity import Identity
 from mila.training.context import Report
@@ -29,10 +30,20 @@ def report(update: int, *, last: bool = False) -> Report:
     return Report("slow", update, update, 100, {"loss": 0.5}, series, last=last)
 
 
+def keeper_of(run: RunStorage, *, tolerate: int = 0, keep: int = 9) -> Keeper:
+    """A keeper whose warnings nobody hears beside the log."""
+    cluster = ClusterSettings(checkpoint_failures=tolerate, keep_checkpoints=keep)
+    return Keeper(run, cluster, warn=lambda _: None)
+
+
+def register(run: RunStorage, stored: Stored) -> None:
+    run.journal.append(asdict(stored.report), checkpoint=stored.checkpoint, attempt=1)
+
+
 def commit(run: RunStorage, value: int) -> None:
-    stored = Keeper(run, tolerate=0).store(report(value), Counter(value))
+    stored = keeper_of(run).store(report(value), Counter(value))
     assert stored is not None
-    run.journal.append(asdict(stored[0]), checkpoint=stored[1], attempt=1)
+    register(run, stored)
 
 
 @pytest.fixture
@@ -46,7 +57,7 @@ def test_restored_is_what_was_committed_last(run: RunStorage) -> None:
 
     commit(run, 2)
     commit(run, 4)
-    Keeper(run, tolerate=0).store(report(6), Counter(6))  # stored, but never registered
+    keeper_of(run).store(report(6), Counter(6))  # stored, but never registered
     restored = run.restore(state)
 
     assert state.value == 4
@@ -65,7 +76,7 @@ def test_a_run_is_finished_when_its_last_report_is_committed(run: RunStorage) ->
 def test_only_the_newest_checkpoints_are_kept(run: RunStorage) -> None:
     for value in (2, 4, 6):
         commit(run, value)
-    Keeper(run, tolerate=0).store(report(8), Counter(8))
+    keeper_of(run).store(report(8), Counter(8))
 
     run.keep_newest(2)
 
@@ -91,26 +102,92 @@ def test_training_goes_on_while_few_checkpoints_fail_and_loses_no_number(
     run: RunStorage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     break_uploads(run, monkeypatch, times=2)
-    keeper = Keeper(run, tolerate=2)
+    heard: list[str] = []
+    keeper = Keeper(run, ClusterSettings(checkpoint_failures=2), warn=heard.append)
 
     assert keeper.store(report(2), Counter(2)) is None
     assert keeper.store(report(4), Counter(4)) is None
     stored = keeper.store(report(6), Counter(6))
 
     assert stored is not None
-    assert stored[0].series == {"loss": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]}
-    assert stored[0].total_update == 6
-    assert "quota exceeded" in caplog.text
+    assert stored.report.series == {"loss": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]}
+    assert stored.report.total_update == 6
+    assert [text.split(" failed ")[1] for text in heard] == [
+        "(1 in a row), going on: quota exceeded",
+        "(2 in a row), going on: quota exceeded",
+    ]
+    assert all(text in caplog.text for text in heard)
+    assert keeper.confirm(stored, lambda: register(run, stored))
     again = keeper.store(report(8), Counter(8))
     assert again is not None
-    assert again[0].series == {"loss": [7.0, 8.0]}
+    assert again.report.series == {"loss": [7.0, 8.0]}
+
+
+def refuse() -> None:
+    """A journal that cannot be written."""
+    raise StorageError("quota exceeded")
+
+
+def test_a_checkpoint_that_cannot_be_registered_has_failed(run: RunStorage) -> None:
+    keeper = keeper_of(run, tolerate=1)
+    first = keeper.store(report(2), Counter(2))
+    assert first is not None
+
+    assert not keeper.confirm(first, refuse)
+    second = keeper.store(report(4), Counter(4))
+
+    assert second is not None
+    assert second.report.series == {"loss": [1.0, 2.0, 3.0, 4.0]}, "nothing is lost"
+    with pytest.raises(StorageError, match="quota exceeded"):
+        keeper.confirm(second, refuse)
+
+
+def test_a_record_that_was_written_although_its_answer_was_lost_stands_once(
+    run: RunStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = keeper_of(run, tolerate=3)
+
+    def written_but_unheard_of(stored: Stored) -> None:
+        register(run, stored)
+        refuse()
+
+    first = keeper.store(report(2), Counter(2))
+    assert first is not None
+    assert not keeper.confirm(first, lambda: written_but_unheard_of(first))
+    with monkeypatch.context() as patch:
+        break_uploads(run, patch, times=1)
+        assert keeper.store(report(4), Counter(4)) is None
+    third = keeper.store(report(6), Counter(6))
+
+    assert third is not None
+    assert third.report.series == {"loss": [3.0, 4.0, 5.0, 6.0]}
+
+
+def test_checkpoints_that_cannot_be_deleted_now_go_next_time(
+    run: RunStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = keeper_of(run, keep=1)
+
+    def step(value: int) -> None:
+        stored = keeper.store(report(value), Counter(value))
+        assert stored is not None
+        assert keeper.confirm(stored, lambda: register(run, stored))
+
+    step(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(run.storage, "delete", lambda name: refuse())
+        step(4)
+    assert len(run.checkpoints.names()) == 2
+    step(6)
+
+    assert [name[:8] for name in run.checkpoints.names()] == ["00000006"]
 
 
 def test_too_many_failed_checkpoints_in_a_row_stop_the_run(
     run: RunStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_uploads(run, monkeypatch, times=9)
-    keeper = Keeper(run, tolerate=1)
+    keeper = keeper_of(run, tolerate=1)
     keeper.store(report(2), Counter(2))
 
     with pytest.raises(StorageError, match="quota exceeded"):
@@ -123,7 +200,7 @@ def test_the_last_checkpoint_has_to_succeed(
     break_uploads(run, monkeypatch, times=1)
 
     with pytest.raises(StorageError):
-        Keeper(run, tolerate=5).store(report(2, last=True), Counter(2))
+        keeper_of(run, tolerate=5).store(report(2, last=True), Counter(2))
 
 
 OLD = Identity({"train.seed": 0}, {"data.root": "a" * 64}, {"mila/model.py": "1"})
