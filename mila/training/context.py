@@ -25,7 +25,8 @@ class Report:
         total_update: Updates completed over all stages: the step of every metric.
         stage_updates: Updates this stage will have.
         metrics: Means over the updates since the last report, plus validation results.
-        series: Values of every update since the last report, in order: metric -> list.
+        series: Values of every update since the last report, in order: metric -> list; means over
+            ranks, whose clips differ.
         clips_per_second: Over all ranks.
         wait_share: Time blocked waiting for data / wall time.
         seconds_left: Estimate for the rest of the run.

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import torch
+import torch.distributed as dist
+
 from mila.clip import Clip
 from mila.data.plan import Position
 from mila.training.context import Report
@@ -17,6 +20,7 @@ from mila.training.state import TrainState
 from mila.training.update import Hardware, Players, update_joint, update_per_frame
 
 Validate = Callable[[TrainState, Stage], dict[str, float]]
+Series = dict[str, list[float]]
 
 
 class ClipSource(Protocol):
@@ -30,7 +34,7 @@ class ClipSource(Protocol):
 class _Window:
     """What happened since the last report."""
 
-    series: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    series: Series = field(default_factory=lambda: defaultdict(list))
     waited: float = 0.0
     clips: int = 0
     started: float = field(default_factory=time.perf_counter)
@@ -99,6 +103,7 @@ def _run_stage(
         ended = state.progress.update == stage.settings.updates
         if ended or state.progress.update % every == 0:
             clock.saw(stage, window.seconds(), len(window.series["loss"]))
+            window.series = _mean_over_ranks(window.series, hardware)
             report = _report(state, stage, window, validate, clock)
             if ended:
                 state.leave_stage()
@@ -135,6 +140,16 @@ def _update(state: TrainState, stage: Stage, clip: Clip, hardware: Hardware) -> 
     if state.average is not None:
         state.average.update_parameters(state.model)
     return numbers
+
+
+def _mean_over_ranks(series: Series, hardware: Hardware) -> Series:
+    """What all ranks saw, by one message a report; of one rank its own numbers, to the bit."""
+    if hardware.world_size == 1:
+        return series
+    flat = torch.tensor(list(series.values()), dtype=torch.float64, device=hardware.device)
+    dist.all_reduce(flat)
+    means: list[list[float]] = (flat / hardware.world_size).tolist()
+    return dict(zip(series, means, strict=True))
 
 
 def _beta(state: TrainState, stage: Stage) -> float:
