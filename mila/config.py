@@ -116,9 +116,9 @@ class LossSettings(Settings):
     """Joint stage: how slow and fast features are made indistinguishable."""
     beta: float = Field(default=0.01, ge=0)
     """Joint stage: weight of the adversarial term once ramped up."""
-    discriminator_rate: float = Field(default=10.0, gt=0)
+    discriminator_rate: float = Field(default=1.0, gt=0)
     """Learning rate of the discriminator, times that of the networks."""
-    spectral_norm: bool = False
+    spectral_norm: bool = True
     """Keep the discriminator's layers from growing: divide each by its largest singular value."""
     ramp: float = Field(default=0.2, ge=0, le=1)
     """Share of the joint stage over which beta rises from 0."""

@@ -37,7 +37,7 @@ class PropagationSettings(Settings):
         "ila", "copy", "concat", "global", "flow_warp", "exact_flow", "score_fusion", "lvs"
     ] = "ila"
     """Inter-frame local attention or one of its peers."""
-    radius: int = Field(default=4, ge=0, le=32)
+    radius: int = Field(default=3, ge=0, le=32)
     """Reach of the attention window, in feature pixels; 0 looks at the same position only."""
     key_channels: int = Field(default=16, ge=4)
     """Channels of query and key."""
@@ -51,8 +51,8 @@ class PropagationSettings(Settings):
     """Whether values pass a 1x1 convolution."""
     scaling: Literal["sqrt", "one", "cosine"] = "sqrt"
     """Scale of the scores: 1/sqrt(d), 1, or cosine with a learned temperature."""
-    prior: Literal["none", "near", "motion"] = "none"
-    """Where attention expects to look: anywhere; near; or where the frame's features say it was."""
+    prior: Literal["none", "near", "motion"] = "motion"
+    """ILA: where a position is expected: anywhere; near; or where the frame's features say."""
     reference_bias: bool = False
     """MF: a learned score offset for each kind of reference."""
     flow_width: int = Field(default=16, ge=8)

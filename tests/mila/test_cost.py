@@ -52,14 +52,16 @@ def test_public_trunks_equal_the_traced_count(kind: str, neck: str) -> None:
 
 
 def test_attention_by_hand() -> None:
-    settings = ModelSettings(propagation=PropagationSettings(radius=1, key_channels=16))
+    propagation = PropagationSettings(radius=1, key_channels=16, prior="motion")
+    settings = ModelSettings(propagation=propagation)
     h, w = SIZE[0] // 4, SIZE[1] // 4
     pairs = (3 * h - 2) * (3 * w - 2)
-    hints = 4
+    hints = prior = 4
+    motion = 3 * 64 * h * w
 
     costs = frame_costs(settings, *SIZE)
 
-    assert costs.propagation == 64 * 16 * h * w + pairs * (16 + 64 + hints)
+    assert costs.propagation == 64 * 16 * h * w + motion + pairs * (16 + prior + 64 + hints)
     assert costs.preparation == 64 * 16 * h * w
 
 

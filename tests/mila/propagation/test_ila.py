@@ -14,7 +14,7 @@ SIZES = FeatureSizes(channels=CHANNELS, feature_stride=4, low_channels=8, score_
 
 def build(hints: bool = True, **options: object) -> InterFrameLocalAttention:
     torch.manual_seed(0)
-    settings = PropagationSettings(**{"radius": 2, "key_channels": 8} | options)
+    settings = PropagationSettings(**{"radius": 2, "key_channels": 8, "prior": "none"} | options)
     module = build_propagation(settings, SIZES, hints=hints)
     assert isinstance(module, InterFrameLocalAttention)
     return module
