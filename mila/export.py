@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mila.config import ModelSettings
 from mila.model import Mila, build_model
@@ -68,10 +69,12 @@ def adopt_networks(model: Mila, folder: Path | str) -> None:
     Raises:
         ValueError: If the folder holds no model, or networks of another size.
     """
-    source = load_exported(folder)
+    weights = _read_weights(Path(folder))
     for name in ("slow", "fast_alone"):
+        start = f"{name}."
+        own = {k.removeprefix(start): v for k, v in weights.items() if k.startswith(start)}
         try:
-            getattr(model, name).load_state_dict(getattr(source, name).state_dict())
+            getattr(model, name).load_state_dict(own)
         except RuntimeError as error:
             reason = str(error).splitlines()[1].strip()
             raise ValueError(f"{folder}: its network `{name}` does not fit: {reason}") from None
@@ -84,7 +87,20 @@ def load_weights(model: Mila, folder: Path | str) -> None:
     Raises:
         ValueError: If the file is damaged or belongs to another model configuration.
     """
-    folder = Path(folder)
+    weights = _read_weights(Path(folder))
+    own = model.state_dict()
+    wrong = [k for k in own if k not in weights or weights[k].shape != own[k].shape]
+    extra = [k for k in weights if k not in own]
+    if wrong or extra:
+        raise ValueError(
+            f"{Path(folder) / _WEIGHTS}: weights are of another model configuration: {len(wrong)} missing or of "
+            f"another shape (first: {wrong[:1]}), {len(extra)} left over (first: {extra[:1]})"
+        )
+    model.load_state_dict(weights)
+
+
+def _read_weights(folder: Path) -> dict[str, Tensor]:
+    """The state dict of a folder; the digest is checked."""
     path = folder / _WEIGHTS
     if not path.is_file():
         raise ValueError(f"{folder}: no exported model here ({_WEIGHTS} is missing)")
@@ -92,13 +108,5 @@ def load_weights(model: Mila, folder: Path | str) -> None:
     wanted = read_settings(folder)["sha256"]
     if digest != wanted:
         raise ValueError(f"{path}: SHA-256 is {digest[:12]}, settings.json says {wanted[:12]}")
-    weights = torch.load(path, map_location="cpu", weights_only=True)
-    own = model.state_dict()
-    wrong = [k for k in own if k not in weights or weights[k].shape != own[k].shape]
-    extra = [k for k in weights if k not in own]
-    if wrong or extra:
-        raise ValueError(
-            f"{path}: weights are of another model configuration: {len(wrong)} missing or of "
-            f"another shape (first: {wrong[:1]}), {len(extra)} left over (first: {extra[:1]})"
-        )
-    model.load_state_dict(weights)
+    weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return weights
