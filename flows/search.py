@@ -8,34 +8,29 @@ truth; Tune only decides which trial runs and which one ends early.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from flows.cluster import Needs, absolute, ray_cluster, set_environment
+from flows.cluster import absolute, set_environment
 from flows.launch import TrainingError
 from flows.lease import acquire_lease
 from flows.provenance import commit_of, provenance
-from flows.ray_storage import ray_storage
 from flows.run_storage import RunStorage
 from flows.training import inputs_of, located
-from flows.trials import Trial, grid, score_of, trainable, trial_params
+from flows.trials import Trial, grid, score_of, trial_params
+from flows.tuner import run_trials
 from mila.config import Params
 from mila.data.manifest import ClipRow, read_manifest
 from mila.data.storage import open_storage
 from mila.identity import Identity, identify, run_name
 
-if TYPE_CHECKING:
-    from flows.sweep_progress import SweepProgress
-
 Page = dict[str, Any]
 
 _SECTIONS = ("data", "model", "loss", "train", "sweep")
 _PAGE, _RECORDED = "sweep.json", "recorded"
-_TUNE_ENVIRONMENT = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "TUNE_DISABLE_SIGINT_HANDLER": "1"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +70,7 @@ def sweep(params: Params, order: SweepOrder, say: Callable[[str], None]) -> Page
     if page is None:
         gmac = _check(params, trials)
         with acquire_lease(run.storage, say=say):
-            failures = _search(run, params, identity, gmac, say)
+            failures = run_trials(run, params, identity.fingerprint, gmac, say)
             page = _page(run, params, order, identity, gmac)
             if failures:
                 raise TrainingError(_told(failures))
@@ -125,96 +120,6 @@ def _validation_clip(params: Params) -> ClipRow:
     if not clips:
         raise ValueError(f"{params.data.root}: expected clips of split val to score trials, got 0")
     return clips[0]
-
-
-def keep_keys_home() -> None:
-    """Keep Tune from sending the driver's AWS keys to trials: Ray logs what it sends.
-
-    Nodes have keys of their own. Tune has no setting for it, so its own list is made shorter.
-    """
-    from ray.tune.execution import class_cache
-
-    kept = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if not name.startswith("AWS_")}
-    class_cache.ENV_VARS_TO_PROPAGATE = kept
-
-
-def _search(
-    run: RunStorage,
-    params: Params,
-    identity: Identity,
-    gmac: Mapping[str, float],
-    say: Callable[[str], None],
-) -> dict[str, str]:
-    """Run the trials that are left; name of a failed trial -> why."""
-    for variable, value in _TUNE_ENVIRONMENT.items():
-        os.environ.setdefault(variable, value)
-    needs = Needs(params.cluster.cpus_per_worker, float(params.cluster.use_gpu))
-    with ray_cluster(needs):
-        from ray import tune
-
-        from flows.sweep_progress import SweepProgress
-
-        keep_keys_home()
-        resources = {"CPU": needs.cpus, "GPU": needs.gpus}
-        body = trainable(run.url, params, identity.fingerprint, gmac)
-        told = SweepProgress(len(gmac), params.sweep.updates, say)
-        results = _tuner(run, params, tune.with_resources(body, resources), told).fit()
-        errors = [result for result in results if result.error is not None]
-        return {Path(result.path).name: _cause(result.error) for result in errors}
-
-
-def _tuner(run: RunStorage, params: Params, body: Any, told: SweepProgress) -> Any:
-    """The tuner of this sweep, where it was interrupted."""
-    from ray import tune
-    from ray.tune.logger import JsonLoggerCallback
-
-    from flows.asha import AshaByInterval
-
-    place = ray_storage(f"{run.url}/tune")
-    if tune.Tuner.can_restore(place.path, storage_filesystem=place.filesystem):
-        return tune.Tuner.restore(
-            place.path,
-            body,
-            resume_unfinished=True,
-            resume_errored=True,
-            storage_filesystem=place.filesystem,
-        )
-    settings = params.sweep
-    return tune.Tuner(
-        body,
-        param_space={
-            "keyframe_interval": tune.grid_search(list(settings.keyframe_intervals)),
-            "radius": tune.grid_search(list(settings.radii)),
-            "seed": tune.grid_search(list(settings.seeds)),
-        },
-        tune_config=tune.TuneConfig(
-            metric=None,
-            scheduler=AshaByInterval(params),
-            max_concurrent_trials=settings.concurrent,
-            trial_name_creator=_name_of,
-            trial_dirname_creator=_name_of,
-        ),
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=place.path.rpartition("/")[0],
-            storage_filesystem=place.filesystem,
-            failure_config=tune.FailureConfig(max_failures=params.cluster.max_failures),
-            callbacks=[JsonLoggerCallback(), told],
-            verbose=0,
-        ),
-    )
-
-
-def _name_of(trial: Any) -> str:
-    return Trial(**_point(trial.config)).name
-
-
-def _point(config: Mapping[str, Any]) -> dict[str, int]:
-    return {name: int(config[name]) for name in ("keyframe_interval", "radius", "seed")}
-
-
-def _cause(error: BaseException) -> str:
-    return str(getattr(error, "cause", None) or error).strip().split("\n")[-1][:300]
 
 
 def _told(failures: Mapping[str, str]) -> str:
@@ -301,3 +206,7 @@ def _record(run: RunStorage, params: Params, identity: Identity, page: Page, out
         parent.file(out)
     if complete:
         run.storage.put(_RECORDED, b"")
+
+
+def _point(config: Mapping[str, Any]) -> dict[str, int]:
+    return {name: int(config[name]) for name in ("keyframe_interval", "radius", "seed")}

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.search import keep_keys_home
 from flows.train import main as train
 from flows.tune import main as tune
+from flows.tuner import keep_keys_home
 from mila.data.manifest import Manifest
 
 
