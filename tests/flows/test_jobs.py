@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from mila.identity import ROOT
+from tests.flows.conftest import TINY
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
@@ -108,31 +109,8 @@ def _copy_project(project: Path, data: Path) -> None:
         shutil.copy(ROOT / name, project / name)
     shutil.copytree(data, project / "data" / "street")
     (project / "params").mkdir()
-    (project / "params.yaml").write_text(yaml.safe_dump(_settings()))
-
-
-def _settings() -> dict[str, object]:
-    small = {"widths": [16, 16, 16, 16], "depths": [0, 1, 1, 1]}
-    return {
-        "model": {
-            "channels": 16,
-            "head_channels": 8,
-            "feature_stride": 8,
-            "slow": small,
-            "fast": small,
-            "propagation": {"radius": 1, "key_channels": 4},
-        },
-        "train": {
-            "report_every": 2,
-            "slow": {"updates": 2, "batch_size": 4},
-            "fast": {"updates": 2, "batch_size": 4},
-            "joint": {"updates": 2, "batch_size": 4},
-            "max_offset": 3,
-        },
-        "cluster": {"num_workers": 1, "cpus_per_worker": 1},
-        "evaluation": {"keyframe_interval": 2, "intervals": [1, 2]},
-        "tracking": {"enabled": False},
-    }
+    cluster = {**TINY["cluster"], "num_workers": 1}
+    (project / "params.yaml").write_text(yaml.safe_dump({**TINY, "cluster": cluster}))
 
 
 def _free_ports(number: int) -> list[int]:
@@ -186,11 +164,11 @@ def results(head: Head) -> dict[str, object]:
 
 
 def test_the_bare_command_with_words_trains(head: Head) -> None:
-    done = head.submit("flows/train.py", "name=words", "train.slow.updates=4")
+    done = head.submit("flows/train.py", "name=words", "train.slow.updates=6")
 
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert results(head)["run"] == "words"
-    assert results(head)["updates"] == 10
+    assert results(head)["updates"] == 12
     assert (head.project / "models" / "mila" / "weights.pt").is_file()
     assert "[100 %]" in done.stdout
 
