@@ -15,9 +15,9 @@ from pathlib import Path
 import cv2
 import measuring
 
-from mila.data.sample import ClipArrays, encode_clip
+from mila.data.sample import Split, encode_clip
 from mila.data.shards import PackedClip, pack_clip, write_shards
-from pipeline.world.clip import render_clip
+from pipeline.world.clip import render_sample
 
 FPS = 17.0
 
@@ -48,17 +48,14 @@ class Job:
     """One clip to render."""
 
     world: World
-    split: str
+    split: Split
     index: int
 
 
 def render_shards(world: World, folder: Path) -> dict[str, int]:
     """Render on all cores and write shards; gives the number of clips of each split."""
-    jobs = [
-        Job(world, split, index)
-        for split in ("test", "val", "train")
-        for index in range(world.clips[split])
-    ]
+    order: tuple[Split, ...] = ("test", "val", "train")
+    jobs = [Job(world, split, index) for split in order for index in range(world.clips[split])]
     packed = sorted(_rendered(jobs, world), key=lambda clip: clip.row.key)
     write_shards(folder, packed)
     return {split: sum(c.row.split == split for c in packed) for split in world.clips}
@@ -94,7 +91,7 @@ def _rendered(jobs: Sequence[Job], world: World) -> Iterator[PackedClip]:
 def _render(job: Job) -> PackedClip:
     cv2.setNumThreads(1)
     world = job.world
-    street = render_clip(
+    clip = render_sample(
         seed=0,
         split=job.split,
         index=job.index,
@@ -103,20 +100,7 @@ def _render(job: Job) -> PackedClip:
         width=world.width,
         fps=FPS,
     )
-    key = f"{job.split}-{job.index:06d}"
-    clip = ClipArrays(
-        key=key,
-        video=f"street-0-{key}",
-        split=job.split,  # type: ignore[arg-type]
-        fps=FPS,
-        start=0,
-        images=street.images,
-        semseg=street.semseg,
-        depth=street.depth,
-        flow=street.flow,
-        intrinsics=street.intrinsics,
-    )
-    return pack_clip(_tar(key, encode_clip(clip)))
+    return pack_clip(_tar(clip.key, encode_clip(clip)))
 
 
 def _tar(key: str, fields: dict[str, bytes]) -> bytes:

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from mila.config import Params, WorldSettings
-from mila.data.sample import ClipArrays, Split, encode_clip
+from mila.data.sample import Split, encode_clip
 from mila.data.shards import write_clip_tar
 from mila.overrides import Verb
 from pipeline.catalog import CATALOG_NAME, CatalogRow, write_catalog
 from pipeline.outputs import new_folder
 from pipeline.parallel import over_all_cores
-from pipeline.world.clip import render_clip
+from pipeline.world.clip import render_sample
 
 VERB = Verb(
     name="python -m pipeline.synthesize",
@@ -72,7 +72,7 @@ def synthesize(world: WorldSettings, out: Path) -> list[CatalogRow]:
 
 def _render(world: WorldSettings, folder: Path, job: Job) -> CatalogRow:
     """Render one clip and write its tar."""
-    street = render_clip(
+    clip = render_sample(
         seed=world.seed,
         split=job.split,
         index=job.index,
@@ -81,23 +81,10 @@ def _render(world: WorldSettings, folder: Path, job: Job) -> CatalogRow:
         width=world.width,
         fps=world.fps,
     )
-    key = f"{job.split}-{job.index:06d}"
-    clip = ClipArrays(
-        key=key,
-        video=f"street-{world.seed}-{key}",
-        split=job.split,
-        fps=world.fps,
-        start=0,
-        images=street.images,
-        semseg=street.semseg,
-        depth=street.depth,
-        flow=street.flow,
-        intrinsics=street.intrinsics,
-    )
-    path = f"clips/{key}.tar"
-    digest = write_clip_tar(folder / path, key, encode_clip(clip, world.quality))
+    path = f"clips/{clip.key}.tar"
+    digest = write_clip_tar(folder / path, clip.key, encode_clip(clip, world.quality))
     return CatalogRow(
-        clip=key,
+        clip=clip.key,
         video=clip.video,
         split=job.split,
         fps=world.fps,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mila.data.sample import ClipArrays, Split
 from pipeline.world.compose import compose
 from pipeline.world.render import render
 from pipeline.world.scene import Floats
@@ -50,4 +51,26 @@ def render_clip(
         depth=rendered.depth,
         flow=rendered.flow,
         intrinsics=world.camera.intrinsics,
+    )
+
+
+def render_sample(
+    *, seed: int, split: Split, index: int, frames: int, height: int, width: int, fps: float
+) -> ClipArrays:
+    """The same clip as a sample of a data set, under a key made of split and number."""
+    street = render_clip(
+        seed=seed, split=split, index=index, frames=frames, height=height, width=width, fps=fps
+    )
+    key = f"{split}-{index:06d}"
+    return ClipArrays(
+        key=key,
+        video=f"street-{seed}-{key}",
+        split=split,
+        fps=fps,
+        start=0,
+        images=street.images,
+        semseg=street.semseg,
+        depth=street.depth,
+        flow=street.flow,
+        intrinsics=street.intrinsics,
     )

@@ -99,7 +99,7 @@ def test_nothing_is_left_when_rendering_fails(tmp_path, monkeypatch) -> None:
     def fail(**_: object) -> None:
         raise ValueError("no world")
 
-    monkeypatch.setattr(synthesize, "render_clip", fail)
+    monkeypatch.setattr(synthesize, "render_sample", fail)
     settings = WorldSettings(height=32, width=64, frames=2, workers=1)
 
     with pytest.raises(ValueError, match="no world"):
