@@ -93,8 +93,9 @@ def load_weights(model: Mila, folder: Path | str) -> None:
     extra = [k for k in weights if k not in own]
     if wrong or extra:
         raise ValueError(
-            f"{Path(folder) / _WEIGHTS}: weights are of another model configuration: {len(wrong)} missing or of "
-            f"another shape (first: {wrong[:1]}), {len(extra)} left over (first: {extra[:1]})"
+            f"{Path(folder) / _WEIGHTS}: weights are of another model configuration: "
+            f"{len(wrong)} missing or of another shape (first: {wrong[:1]}), {len(extra)} left "
+            f"over (first: {extra[:1]})"
         )
     model.load_state_dict(weights)
 
