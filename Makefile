@@ -11,7 +11,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export MPLBACKEND := Agg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test check services-test bench results ui clean
+.PHONY: help demo test check services-test debian bench results ui clean
 
 help:
 	@echo "make demo           data, training, sweep, evaluation and a page to look at: reports/index.html"
@@ -40,8 +40,12 @@ check: $(STAMP)
 	ruff format --check .
 	mypy
 
-services-test: $(STAMP)
+services-test:
+	$(MAKE) -j2 $(STAMP) debian
 	bash infra/services/test.sh
+
+debian:
+	bash infra/services/services.sh install docker-compose
 
 bench: $(STAMP)
 	bash benchmarks/run.sh

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Real services on one Debian machine, as root: S3 (Ceph), PostgreSQL, MLflow, Ray on two hosts.
 #
+#   services.sh install [PACKAGE...]                      Debian packages; up installs what it needs
 #   services.sh up      [only=ceph,postgres,mlflow,ray]   start what does not run; data is kept
 #   services.sh status                                    what runs, where; 1 if something died
 #   services.sh down    [only=...]                        end it; without only= data goes as well
@@ -26,6 +27,10 @@ done
 
 main() {
   local verb=${1:-help} chosen=("${ALL[@]}")
+  if [[ $verb == install ]]; then
+    need_root_and_packages "${@:2}"
+    return
+  fi
   case ${2:-} in
     only=*) IFS=, read -ra chosen <<<"${2#only=}" ;;
     '') ;;
@@ -38,14 +43,17 @@ main() {
     up) up "${chosen[@]}" ;;
     down) down "${2:-}" "${chosen[@]}" ;;
     status) show_status ;;
-    help | --help | -h) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
-    *) die "unknown command $verb; known: up, down, status, help" ;;
+    help | --help | -h) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
+    *) die "unknown command $verb; known: install, up, down, status, help" ;;
   esac
 }
 
 up() {
-  local part
+  local part tool
   need_root_and_packages
+  for tool in ray mlflow; do
+    command -v "$tool" >/dev/null || die "$tool is missing; \`make .venv/installed\` installs it"
+  done
   make_folder
   one_at_a_time
   network_up
@@ -87,16 +95,13 @@ show_status() {
   return $code
 }
 
-need_root_and_packages() {
-  local missing=() package tool
+need_root_and_packages() { # MORE PACKAGES...
+  local missing=() package
   [[ $EUID -eq 0 ]] || die "this needs root: network namespaces, and a user of its own for PostgreSQL"
-  for package in "${PACKAGES[@]}"; do
+  for package in "${PACKAGES[@]}" "$@"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok' || missing+=("$package")
   done
   ((${#missing[@]} == 0)) || install_packages "${missing[@]}"
-  for tool in ray mlflow; do
-    command -v "$tool" >/dev/null || die "$tool is missing; \`make .venv/installed\` installs it"
-  done
 }
 
 # A policy file keeps the packages from starting services of their own.

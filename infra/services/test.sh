@@ -2,18 +2,61 @@
 # What `make services-test` runs: services of its own, the tests that break them, services down again.
 # What was broken and what was found goes to reports/faults.json; see docs/faults.md.
 # Words are passed to pytest: test.sh -k quota
+#
+# Two lanes run side by side, each with services of its own, so that none breaks what the other
+# needs: `cluster` trains on the two-host Ray cluster, `plain` without Ray.
 set -euo pipefail
+set -m # a lane is a group of processes: an interrupt reaches all of it
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$HERE/../.."
 export PATH=$PWD/.venv/bin:$PATH
-export MILA_SERVICES=/tmp/mila-test-$$ MILA_SERVICES_REQUIRED=1
+export MILA_SERVICES_REQUIRED=1
 export MILA_FAULTS=${MILA_FAULTS:-$PWD/reports/faults.json}
+NO_TESTS=5 # pytest's exit code where the words choose none
 
-trap 'bash "$HERE/services.sh" down' EXIT
-bash "$HERE/services.sh" up
-echo "services up after $SECONDS s"
-# The folder of the services holds the tests' own as well: other pytest runs tidy up the usual place.
-python -m pytest -q -s -m "services or s3 or cluster or ui" --basetemp="$MILA_SERVICES/pytest" \
-  tests/services "$@"
-echo "all done after $SECONDS s; $MILA_FAULTS"
+main() {
+  local cluster plain first=0 second=0
+  rm -f "$MILA_FAULTS"
+  bash "$HERE/services.sh" install docker-compose
+  lane cluster ceph,postgres,mlflow,ray "cluster" "$@" &
+  cluster=$!
+  lane plain ceph,postgres,mlflow "not cluster and (services or s3 or ui or compose)" "$@" &
+  plain=$!
+  trap 'kill -INT -- "-$cluster" "-$plain" 2>/dev/null || true' INT TERM
+  ended "$cluster" || first=$?
+  ended "$plain" || second=$?
+  echo "all done after $SECONDS s; $MILA_FAULTS"
+  return "$(worst "$first" "$second")"
+}
+
+lane() { # NAME SERVICES MARKS WORDS...: its lines begin with its name
+  local name=$1 only=$2 marks=$3
+  shift 3
+  run_lane "$@" 2>&1 | (trap '' INT TERM; exec sed -u "s/^/$name: /")
+}
+
+run_lane() {
+  local choice=(-m "$marks" tests/services tests/infra "$@")
+  export MILA_SERVICES=/tmp/mila-test-$$-$name # short: Ray's sockets lie below it
+  # The folder of the services holds the tests' own as well: other pytest runs tidy up the usual place.
+  (($# == 0)) || python -m pytest --collect-only -q "${choice[@]}" >/dev/null
+  trap 'bash "$HERE/services.sh" down' EXIT
+  bash "$HERE/services.sh" up "only=$only"
+  echo "services up after $SECONDS s"
+  python -m pytest -q -s "${choice[@]}" --basetemp="$MILA_SERVICES/pytest"
+}
+
+ended() { # PID: print the exit code of a lane; an interrupt of ours does not end the waiting
+  local code=0
+  wait "$1" || code=$?
+  while kill -0 "$1" 2>/dev/null; do wait "$1" || code=$?; done
+  return "$code"
+}
+
+worst() { # CODE CODE: a lane in which the words choose no test is well if the other has some
+  (($1 == 0 || $1 == NO_TESTS)) || { echo "$1"; return; }
+  (($1 == NO_TESTS || $2 != NO_TESTS)) && echo "$2" || echo "$1"
+}
+
+main "$@"

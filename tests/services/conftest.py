@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -42,8 +43,8 @@ class Services:
     def secrets(self) -> list[str]:
         """Every secret value: what must be seen nowhere."""
         password = (self.folder / "secrets/pgpass").read_text().strip().rpartition(":")[2]
-        token = (self.folder / "secrets/ray_token").read_text().strip()
-        return [self.environment["AWS_SECRET_ACCESS_KEY"], password, token]
+        tokens = [path.read_text().strip() for path in self.folder.glob("secrets/ray_token")]
+        return [self.environment["AWS_SECRET_ACCESS_KEY"], password, *tokens]
 
     def up(self, only: str) -> None:
         """Start what does not run."""
@@ -181,21 +182,31 @@ def note() -> Callable[..., None]:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
     )
-    results: dict[str, Any] = {
+    head = {
         "date": time.strftime("%Y-%m-%d"),
         "commit": commit.stdout.strip() or "unknown",
         "machine": _machine(),
-        "faults": {},
     }
 
     def add(fault: str, *, killed: str, found: str, seconds: dict[str, float]) -> None:
         rounded = {name: round(value, 1) for name, value in seconds.items()}
         sys.stdout.write(f"\n{fault}\n  broken: {killed}\n  found:  {found}\n  {rounded}\n")
-        results["faults"][fault] = {"broken": killed, "found": found, "seconds": rounded}
-        RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+        _keep(head, fault, {"broken": killed, "found": found, "seconds": rounded})
 
     return add
+
+
+def _keep(head: dict[str, str], fault: str, row: dict[str, Any]) -> None:
+    """Add a row to the results; tests in other processes do the same."""
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    with RESULTS.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        text = file.read()
+        results = json.loads(text) if text else {**head, "faults": {}}
+        results["faults"][fault] = row
+        file.truncate(0)
+        file.write(json.dumps(results, indent=1) + "\n")
 
 
 def _machine() -> str:

@@ -189,12 +189,15 @@ def test_quota_is_full_during_a_checkpoint(services, new_training, undisturbed, 
     assert first == 1, text
     assert "QuotaExceeded" in text
     assert "in a row), going on" in text, "one failed checkpoint does not stop the run"
+    told = training.tracked().data.tags["checkpoints.failed.1"]
+    assert told.startswith("2, the last one: ")
+    assert "QuotaExceeded" in told
     assert again == 0, training.text()
     note(
         "S3 quota full, later lifted, same command again",
         killed=f"no byte more was accepted after commit {before}",
-        found="warned, went on, gave up at the third checkpoint in a row: exit 1; then exit 0, "
-        + sound(training, like=undisturbed),
+        found="warned, also in MLflow, went on, gave up at the third checkpoint in a row: exit 1; "
+        "then exit 0, " + sound(training, like=undisturbed),
         seconds={"lifted to next commit": training.next_commit(lifted)},
     )
 

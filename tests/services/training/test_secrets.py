@@ -5,24 +5,31 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-pytestmark = [pytest.mark.cluster, pytest.mark.services, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
-def test_logs_of_services_and_trainings_hold_no_secret(services, undisturbed, undisturbed_pair):
-    places = [
-        services.folder / "log",
-        services.folder / "ra",
-        services.folder / "rb",
-        undisturbed.folder,
+@pytest.fixture(
+    params=[
+        pytest.param("undisturbed", marks=pytest.mark.services),
+        pytest.param("undisturbed_pair", marks=pytest.mark.cluster),
     ]
-    read = _files_with(b"", places)
-    assert len(read) > 50, "Ray alone writes dozens of logs"
+)
+def training(request):
+    """A finished training of one process, and of workers on two hosts."""
+    return request.getfixturevalue(request.param)
+
+
+def test_logs_of_services_and_trainings_hold_no_secret(services, training):
+    places = [services.folder / name for name in ("log", "ra", "rb")]
+    read = _files_with(b"", [*places, training.folder])
+    hosts = [place for place in places[1:] if place.exists()]
+    assert len(read) > 5 + 20 * len(hosts), "Ray alone writes dozens of logs"
 
     for secret in services.secrets():
-        assert _files_with(secret.encode(), places) == []
+        assert _files_with(secret.encode(), [*places, training.folder]) == []
 
 
-def test_mlflow_holds_no_secret(services, undisturbed, undisturbed_pair):
+def test_mlflow_holds_no_secret(services, training):
     """Rows of its database and every artifact, as bytes."""
     import boto3
 
@@ -44,20 +51,19 @@ def test_mlflow_holds_no_secret(services, undisturbed, undisturbed_pair):
     with ThreadPoolExecutor(8) as pool:
         kept = dict(zip(keys, pool.map(read, keys), strict=True))
 
-    assert b"undisturbed-pair" in dump.stdout
+    assert training.name.encode() in dump.stdout
     assert any(key.endswith("weights.pt") for key in kept)
     for secret in services.secrets():
         assert secret.encode() not in dump.stdout
         assert [key for key, data in kept.items() if secret.encode() in data] == []
 
 
-def test_checkpoints_and_journal_hold_no_secret(services, undisturbed, undisturbed_pair):
-    for training in (undisturbed, undisturbed_pair):
-        entries = training.run.storage.list()
-        assert len(entries) > 10
-        for entry in entries:
-            data = training.run.storage.read(entry.name)
-            assert not [s for s in services.secrets() if s.encode() in data], entry.name
+def test_checkpoints_and_journal_hold_no_secret(services, training):
+    entries = training.run.storage.list()
+    assert len(entries) > 10
+    for entry in entries:
+        data = training.run.storage.read(entry.name)
+        assert not [s for s in services.secrets() if s.encode() in data], entry.name
 
 
 def _files_with(words: bytes, places) -> list[str]:
