@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from pipeline.claims.equal_cost import equal_cost_section
 from pipeline.claims.schedules import schedule_section, single_task_section
 from pipeline.claims.seeds import Row
 from pipeline.claims.tables import (
@@ -115,6 +116,8 @@ ILA's gain over each, seed by seed; above 0 is better for ILA in both measures. 
 AbsRel) means: in every seed, or by more than the standard deviation over seeds.
 
 {better_table(ila, others, intervals)}
+
+{equal_cost_section(ila, others, ila.first["keyframe_interval"])}
 
 ![Accuracy against the age of the keyframe]({figure})"""
 

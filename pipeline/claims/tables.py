@@ -97,7 +97,7 @@ def better_table(ila: Row, others: Sequence[Row], intervals: Sequence[int]) -> s
         for k in intervals:
             gains = [_gain(ila, row, k, task, seeds) for task in ("semseg", "depth")]
             cells += [gain.text(scale=100, digits=2, sign=True) for gain in gains]
-            cells.append(" / ".join(_is_better(gain) for gain in gains))
+            cells.append(" / ".join(is_better(gain) for gain in gains))
         lines.append(cells)
     return markdown(head, lines)
 
@@ -165,7 +165,7 @@ def _gain(ila: Row, other: Row, interval: int, task: str, seeds: Sequence[int]) 
     )
 
 
-def _is_better(gain: Spread) -> str:
+def is_better(gain: Spread) -> str:
     """Better in every seed pair, or by more than the spread; a single seed decides nothing."""
     if gain.deviation is None:
         return "one seed"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.claims.document import document
+from pipeline.claims.equal_cost import equal_cost_section
 from pipeline.claims.schedules import interpolated
 from pipeline.claims.seeds import Spread, away, read_rows, worst_loss
 from pipeline.results import main
@@ -157,6 +158,24 @@ def test_adaptive_schedules_are_compared_at_equal_cost(folder: Path) -> None:
     assert interpolated(rows[:2], {"gmac_per_frame": 0.5}, "semseg/mean_iou") is None
     line = "| adaptive, entropy above 0.500 | 4.00 | 0.3000 | 70.00 | 15.00 | +1.00 | -1.00 |"
     assert line in written(folder)
+
+
+def test_a_dearer_module_is_compared_at_its_own_cost(tmp_path: Path) -> None:
+    for row, share in (("ila", 1.0), ("warp", 1.4)):
+        made = page(row, 0)
+        for k, part in made["by_interval"].items():
+            # A line from the slow network on: 0.72 at 0.7 GMAC, 0.1 lower for each 0.5 GMAC less.
+            part["methods"]["mila"]["gmac_per_frame"] = gmac = share * (0.1 + 0.5 / int(k))
+            part["methods"]["mila"]["semseg/mean_iou"] = 0.72 - 0.2 * (0.7 - gmac / share)
+        keep(tmp_path, made)
+    rows = read_rows(tmp_path)
+
+    text = equal_cost_section(rows["ila"], [rows["warp"]], 5)
+
+    # warp: 0.28 GMAC, 0.72 - 0.2 * 0.5 = 0.62; ILA at 0.28: 0.72 - 0.2 * 0.42 = 0.636.
+    line = next(line for line in text.splitlines() if line.startswith("| flow warp"))
+    assert "| 0.2800 | 60.0 | 62.00 |" in line
+    assert "| +1.60 |" in line
 
 
 def test_single_tasks_give_delta_m(folder: Path) -> None:
