@@ -142,6 +142,7 @@ def test_the_controller_gets_a_copy_that_works(recorder: Recorder, place: Storag
     assert Journal(place).length() == 2
 
 
+@pytest.mark.usefixtures("away")
 def test_failed_checkpoints_are_counted_by_a_tag(
     recorder: Recorder, service: FakeService, wait_for: Callable[..., None]
 ) -> None:
