@@ -1,8 +1,7 @@
 """MLflow: one run per training, sweep, trial and evaluation. The only importer of mlflow.
 
 Nothing here stops a run: where MLflow is away or refuses, a warning says so, and the journal keeps
-what was not sent. A record sent twice is there once: its points carry its own time, and MLflow
-keeps equal points once.
+what was not sent. A record sent twice is there once: MLflow keeps points of equal time once.
 """
 
 from __future__ import annotations
@@ -170,9 +169,8 @@ class MlflowRun:
 def _points(record: Record) -> list[Any]:
     from mlflow.entities import Metric
 
-    stamp = int(record.time * 1000)
     return [
-        Metric(name, value, stamp, step)
+        Metric(name, value, int(record.time * 1000), step)
         for name, values in points_of(record).items()
         for step, value in values
     ]

@@ -3,7 +3,7 @@
 B clips, T frames of a clip. Every frame that is scored is scored at every offset: its keyframe is
 placed 0, 1, .. frames before it, the frames between run causally. So offsets differ in nothing but
 the age of the keyframe. Slow features of a keyframe are computed once and serve all its offsets.
-Source: method 8.
+Source: docs/method.md, section 8.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Mila: slow network on keyframes, fast network on the other frames, features carried between.
 
 B clips, T frames of a clip, C feature channels, H W image rows and columns, h w feature rows and
-columns. Source: MILA (arXiv:2002.07362); the form of fusion and heads is our choice (docs/method).
+columns. Source: MILA (arXiv:2002.07362); fusion and heads are our choice (docs/method.md).
 """
 
 from __future__ import annotations
@@ -96,8 +96,7 @@ class Mila(nn.Module):
         self.tasks = settings.tasks
         self.task_specific = settings.propagation.task_specific
         self.slow = PerFrame(settings, slow=True)
-        # The fast network alone, trained per frame: where the fast path starts, and the lower
-        # bound it is compared with.
+        # The fast network alone: where the fast path starts, and the lower bound of both.
         self.fast_alone = PerFrame(settings, slow=False)
         self.fast = build_encoder(
             settings.fast, channels=settings.channels, feature_stride=settings.feature_stride
@@ -159,13 +158,11 @@ class Mila(nn.Module):
 
     def slow_predictions(self, image: Tensor) -> Predictions:
         """The slow network on a frame alone: what a keyframe gives."""
-        predictions: Predictions = self.slow(image)
-        return predictions
+        return dict(self.slow(image))
 
     def fast_predictions(self, image: Tensor) -> Predictions:
         """The fast network on a frame alone, with heads of its own."""
-        predictions: Predictions = self.fast_alone(image)
-        return predictions
+        return dict(self.fast_alone(image))
 
     def copied_predictions(self, memory: Memory, size: tuple[int, int]) -> Predictions:
         """The keyframe's features unchanged, read by the slow heads: no attention, no fusion."""
@@ -293,7 +290,7 @@ class Mila(nn.Module):
 
 
 def _size(image: Tensor) -> tuple[int, int]:
-    return int(image.shape[-2]), int(image.shape[-1])
+    return image.shape[-2], image.shape[-1]
 
 
 def build_model(settings: ModelSettings) -> Mila:
