@@ -1,16 +1,20 @@
 """What Ray costs a training: time of an update under Ray Train against the same loop without Ray.
 
-    python benchmarks/overhead.py                     5 runs of each, about 8 minutes
-    python benchmarks/overhead.py rounds=2 table=false
-    python benchmarks/overhead.py case=tiny           a minute; what the tests run
+    python benchmarks/overhead.py                        5 runs of each, about 10 minutes
+    python benchmarks/overhead.py cases=one-thread rounds=2 table=false
+    python benchmarks/overhead.py cases=tiny             a minute; what the tests run
 
-Runs of `flows/train.py` take turns, plain, ray, plain, ray, ...: the joint stage with one worker of
-one thread on rendered street clips, the data on the local disk, nothing sent to MLflow. Between two
-reports a run measures its own pace; the first such window of a run warms up and is left out.
-`update` is the median of these windows over all runs: the steady state, with loading and without
-validation and checkpoints. `update, with reports` is the time from one committed report to the
-next, validation, checkpoint, journal and Ray's barriers included; it has no aim, for it depends on
-`train.report_every`.
+Runs of `flows/train.py` take turns, plain, ray, plain, ray, ...: the joint stage with one worker on
+rendered street clips, the data on the local disk, nothing sent to MLflow. `one-thread` computes on
+one core and leaves the rest of the machine to the loader and to Ray's own processes: it compares
+the loops. `two-threads` computes on two: on a machine of two cores it also shows what those
+processes take.
+
+Between two reports a run measures its own pace; the first such window of a run warms up and is left
+out. `update` is the median of these windows over all runs: the steady state, with loading and
+without validation and checkpoints. `update, with reports` is the time from one committed report to
+the next, validation, checkpoint, journal and Ray's barriers included; it has no aim, for it depends
+on `train.report_every`.
 """
 
 from __future__ import annotations
@@ -34,30 +38,25 @@ AIM = 1.05
 WORKERS = {"plain": 0, "ray": 1}
 COLUMNS = (
     *("case", "design", "median_ms", "ratio", "aim", "ok", "min_ms", "p95_ms", "windows", "runs"),
-    "load1",
+    *("threads", "load1"),
 )
-DEFAULTS = {"case": "96x192", "rounds": "5", "strict": "false", "table": "true"}
+DEFAULTS = {"cases": "all", "rounds": "5", "strict": "false", "table": "true"}
 
 
 @dataclass(frozen=True)
 class Case:
     """What is trained."""
 
-    updates: int
-    report_every: int
-    batch_size: int
-    words: tuple[str, ...] = ()
+    threads: int = 1
+    updates: int = 60
+    report_every: int = 10
+    batch_size: int = 8
+    preset: tuple[str, ...] = ()
 
 
-CASES = {
-    "96x192": Case(
-        updates=30,
-        report_every=5,
-        batch_size=8,
-        words=("world.train_clips=16", "world.val_clips=2", "world.test_clips=1"),
-    ),
-    "tiny": Case(updates=6, report_every=2, batch_size=4, words=("preset=smoke",)),
-}
+CASES = {"one-thread": Case(threads=1), "two-threads": Case(threads=2)}
+TINY = {"tiny": Case(updates=6, report_every=2, batch_size=4, preset=("preset=smoke",))}
+WORLD = ("world.train_clips=16", "world.val_clips=2", "world.test_clips=1")
 
 
 @dataclass(frozen=True)
@@ -73,26 +72,24 @@ class Run:
     whole: tuple[float, ...]
 
 
-def make_data(case: Case, folder: Path) -> Path:
+def make_data(preset: tuple[str, ...], folder: Path) -> None:
     """Shards of rendered clips."""
-    given = [word for word in case.words if word.startswith(("world.", "preset="))]
+    given = preset or WORLD
     for verb, words in (
         ("synthesize", [*given, f"out={folder}/raw"]),
         ("shard", [f"raw={folder}/raw", f"out={folder}/shards"]),
     ):
         _call(["-m", f"pipeline.{verb}", *words])
-    return folder / "shards"
 
 
 def train(case: Case, folder: Path, name: str, workers: int) -> Run:
     """One run of flows/train.py; its pace is read from its journal."""
-    own = [word for word in case.words if word.startswith("preset=")]
     words = [
-        *own,
+        *case.preset,
         *("train.slow.updates=0", "train.fast.updates=0", f"train.joint.updates={case.updates}"),
         f"train.joint.batch_size={case.batch_size}",
         f"train.report_every={case.report_every}",
-        *(f"cluster.num_workers={workers}", "cluster.cpus_per_worker=1"),
+        *(f"cluster.num_workers={workers}", f"cluster.cpus_per_worker={case.threads}"),
         *(f"cluster.storage={folder}/runs", f"data.root={folder}/shards"),
         *("tracking.enabled=false", f"name={name}"),
         *(f"out={folder}/{name}", f"report={folder}/{name}.json"),
@@ -124,7 +121,7 @@ def _call(words: Sequence[str]) -> None:
         raise SystemExit(f"{' '.join(words)}\nended with {done.returncode}:\n{done.stderr}")
 
 
-def lines_of(name: str, runs: dict[str, list[Run]]) -> list[dict[str, object]]:
+def lines_of(name: str, case: Case, runs: dict[str, list[Run]]) -> list[dict[str, object]]:
     """A line per design, for the steady state and with reports."""
     lines: list[dict[str, object]] = []
     for what, kind in (("update", "steady"), ("update, with reports", "whole")):
@@ -143,10 +140,14 @@ def lines_of(name: str, runs: dict[str, list[Run]]) -> list[dict[str, object]]:
                     "min_ms": round(times[0], 2),
                     "p95_ms": round(times[min(len(times) - 1, int(0.95 * len(times)))], 2),
                     **{"windows": len(times), "runs": len(done)},
-                    **{**measuring.circumstances(1), "clock": "wall"},
+                    **{**measuring.circumstances(case.threads), "clock": "wall"},
                 }
             )
     return lines
+
+
+def _folder(temporary: str, preset: tuple[str, ...]) -> Path:
+    return Path(temporary) / "-".join(["data", *preset])
 
 
 def main(argv: Sequence[str]) -> int:
@@ -155,19 +156,20 @@ def main(argv: Sequence[str]) -> int:
         measuring.say(__doc__ or "")
         return 0
     values = measuring.words(DEFAULTS, argv)
-    if values["case"] not in CASES:
-        measuring.say(f"unknown case={values['case']}; known: {' '.join(CASES)}")
-        return 2
-    case = CASES[values["case"]]
-    runs: dict[str, list[Run]] = {design: [] for design in WORKERS}
-    with tempfile.TemporaryDirectory() as folder:
-        make_data(case, Path(folder))
+    cases = measuring.chosen(values["cases"], CASES, TINY)
+    runs = {name: {design: list[Run]() for design in WORKERS} for name in cases}
+    with tempfile.TemporaryDirectory() as temporary:
+        for preset in {case.preset for case in cases.values()}:
+            make_data(preset, _folder(temporary, preset))
         for index in range(int(values["rounds"])):
-            for design, workers in WORKERS.items():
-                runs[design].append(train(case, Path(folder), f"{design}-{index}", workers))
-                last = statistics.median(runs[design][-1].steady)
-                measuring.say(f"{design} {index + 1}: {last:.1f} ms an update")
-    lines = lines_of(values["case"], runs)
+            for name, case in cases.items():
+                for design, workers in WORKERS.items():
+                    folder = _folder(temporary, case.preset)
+                    done = train(case, folder, f"{name}-{design}-{index}", workers)
+                    runs[name][design].append(done)
+                    pace = statistics.median(done.steady)
+                    measuring.say(f"{name} {design} {index + 1}: {pace:.1f} ms an update")
+    lines = [line for name, case in cases.items() for line in lines_of(name, case, runs[name])]
     for line in lines:
         measuring.emit(line)
     return measuring.finish("overhead", lines, COLUMNS, values)

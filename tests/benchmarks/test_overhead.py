@@ -28,7 +28,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_lines_hold_every_key() -> None:
-    done = run("case=tiny", "rounds=1")
+    done = run("cases=tiny", "rounds=1")
 
     assert done.returncode == 0, done.stderr
     lines = [json.loads(text) for text in done.stdout.splitlines()]
@@ -40,7 +40,7 @@ def test_lines_hold_every_key() -> None:
     assert [line["aim"] for line in lines] == [None, "ratio<=1.05", None, None]
 
 
-@pytest.mark.parametrize("word", ["round=1", "case=huge"])
+@pytest.mark.parametrize("word", ["round=1", "cases=huge"])
 def test_unknown_words_end_with_2(word: str) -> None:
     done = run(word)
 
