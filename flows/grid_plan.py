@@ -47,6 +47,8 @@ class Row(Settings):
 class Grid(Settings):
     """A file of params/grid/."""
 
+    about: str = ""
+    """What the data are, a sentence for the page of results."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Laid over the settings of the command, for all rows."""
     rows: dict[str, Row]

@@ -44,7 +44,8 @@ def _run(_: Params, words: dict[str, str]) -> None:
     if not grid.is_file():
         raise ValueError(f"{grid}: no grid file there")
     rows = read_rows(folder)
-    wanted = {name: row["title"] for name, row in yaml.safe_load(grid.read_text())["rows"].items()}
+    page = yaml.safe_load(grid.read_text())
+    wanted = {name: row["title"] for name, row in page["rows"].items()}
     seeds = [int(seed) for seed in words.get("seeds", "0,1,2").split(",")]
     drawn = folder.parent / f"{folder.name}-offsets.svg"
     text = document(
@@ -53,6 +54,7 @@ def _run(_: Params, words: dict[str, str]) -> None:
         seeds=seeds,
         figure=_relative(drawn, out.parent),
         source=_relative(folder, Path.cwd()),
+        about=str(page.get("about", "")),
     )
     write_text(drawn, offset_figure(_lines(rows, list(wanted)), rows.get("fast")))
     write_text(out, text)

@@ -29,6 +29,7 @@ def document(
     seeds: Sequence[int],
     figure: str,
     source: str,
+    about: str = "",
 ) -> str:
     """The page; equal inputs give equal text.
 
@@ -38,6 +39,7 @@ def document(
         seeds: Seeds that every row shall have.
         figure: Path of the figure, relative to the page.
         source: The folder of pages, as it is named in the text.
+        about: What the data are, a sentence.
 
     Raises:
         ValueError: If the row that all others are compared with is not there.
@@ -45,25 +47,25 @@ def document(
     if FIRST not in rows:
         raise ValueError(f"{source}: no page of row {FIRST}, which all others are compared with")
     ordered = {name: rows[name] for name in (*wanted, *rows) if name in rows}
-    parts = [_top(ordered, source), _accuracy(ordered), _propagation(ordered, figure)]
+    parts = [_top(ordered, source, about), _accuracy(ordered), _propagation(ordered, figure)]
     parts += [_changes(ordered), schedule_section(ordered), single_task_section(ordered)]
     parts += [_steadiness(ordered), _missing(ordered, wanted, seeds), _origin(ordered)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _top(rows: Mapping[str, Row], source: str) -> str:
+def _top(rows: Mapping[str, Row], source: str, about: str) -> str:
     page = rows[FIRST].first
     interval = page["keyframe_interval"]
     size = page["size"]
     frames = page["scored"]["frames"][str(interval)]
     words = (
-        f"Written by `make results` from the pages in `{source}`, nothing by hand. Procedural "
-        f"streets, {size['height']}x{size['width']} pixels, {page['data']['split']} split: "
-        f"{page['scored']['clips']} clips of worlds never trained on, {frames} scored frames. "
+        f"Written by `make results` from the pages in `{source}`, nothing by hand. {about} "
+        f"{size['height']}x{size['width']} pixels, {page['data']['split']} split: "
+        f"{page['scored']['clips']} clips, {frames} scored frames. "
         "Figures are pooled over pixels, then averaged over the ages 0..K-1 of the keyframe, "
         "keyframes included unless said otherwise; the same frames are scored at every age. Mean ± "
         "sample standard deviation over seeds; a figure without ± comes from one seed, or no seed "
-        "changes it. A seed decides initial weights and data order; the worlds are the same. GMAC: "
+        "changes it. A seed decides initial weights and data order; the data are the same. GMAC: "
         "1e9 multiply-adds of one frame, heads included. AbsRel: |depth error| / depth below 80 m."
     )
     return f"# Results\n\n{_filled(words)}\n\n{_budget(rows)}"
@@ -139,6 +141,8 @@ def _changes(rows: Mapping[str, Row]) -> str:
 
 def _steadiness(rows: Mapping[str, Row]) -> str:
     shown = [rows[FIRST], *_group(rows, "propagation")]
+    if not rows[FIRST].first["consistency"]["truth"]:
+        return ""
     return f"""## Steadiness
 
 Neighbouring frames compared along the exact motion, over pixels seen in both: mean IoU between the

@@ -9,7 +9,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.claims.seeds import Row, Spread
+from pipeline.claims.seeds import Row, Spread, main_key, tasks_of
 
 _INCHES = (9.0, 4.0)
 _PANELS = (("semseg", "mean IoU, %"), ("depth", "AbsRel of depth, %"))
@@ -30,8 +30,9 @@ def offset_figure(rows: Sequence[Row], fast: Row | None) -> str:
 
     with rc_context({"svg.hashsalt": "mila", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=_INCHES, layout="constrained")
-        for place, (task, label) in enumerate(_PANELS, start=1):
-            axes = figure.add_subplot(1, len(_PANELS), place)
+        panels = [(task, label) for task, label in _PANELS if task in tasks_of(rows[0].first)]
+        for place, (task, label) in enumerate(panels, start=1):
+            axes = figure.add_subplot(1, len(panels), place)
             _bounds(axes, rows[0], fast, task)
             for index, row in reversed(list(enumerate(rows))):
                 _line(axes, row, index, task)
@@ -88,8 +89,7 @@ def _bounds(axes: Any, row: Row, fast: Row | None, task: str) -> None:
 def _per_frame(page: Mapping[str, Any], method: str, task: str) -> float:
     """Main metric of a per-frame network on the frames that are scored at the longest interval."""
     longest = page["by_interval"][max(page["by_interval"], key=int)]
-    key = {"semseg": "semseg/mean_iou", "depth": "depth/abs_rel"}[task]
-    return float(longest["methods"][method][key])
+    return float(longest["methods"][method][main_key(task)])
 
 
 def _rank(label: str, rows: Sequence[Row]) -> int:

@@ -8,8 +8,8 @@ from typing import Any
 
 from mila.metrics import delta_m
 from mila.tasks import TASKS
-from pipeline.claims.seeds import Page, Row, Spread, common_seeds, figure
-from pipeline.claims.tables import DEPTH, FIRST, SEMSEG, markdown
+from pipeline.claims.seeds import Page, Row, Spread, common_seeds, figure, main_key, tasks_of
+from pipeline.claims.tables import FIRST, markdown, names_of
 
 _SINGLE = {"semseg": "semseg_alone", "depth": "depth_alone"}
 
@@ -25,17 +25,18 @@ def schedule_section(rows: Mapping[str, Row]) -> str:
 
 def _schedules(row: Row, seed: int, page: Page) -> str:
     fixed = [r for r in page["schedules"] if r["schedule"] == "fixed"]
+    keys = [main_key(task) for task in tasks_of(page)]
     lines = [
         [
             _name(r),
             f"{r['mean_interval']:.2f}",
             f"{r['gmac_per_frame']:.4f}",
-            *_accuracies(r, fixed),
+            *_accuracies(r, fixed, keys),
         ]
         for r in sorted(page["schedules"], key=lambda r: -r["gmac_per_frame"])
     ]
-    head = ["schedule", "frames per keyframe", "GMAC per frame", "mIoU, %", "AbsRel, %"]
-    head += ["mIoU against fixed", "AbsRel against fixed"]
+    head = ["schedule", "frames per keyframe", "GMAC per frame", *names_of(row)]
+    head += names_of(row, "{} against fixed")
     return f"""## Keyframes when attention is lost
 
 {row.first["title"]}, seed {seed}. Whole clips streamed, every labelled frame counts once. A
@@ -53,9 +54,11 @@ def _name(row: Mapping[str, Any]) -> str:
     return f"adaptive, entropy above {row['threshold']:.3f}"
 
 
-def _accuracies(row: Mapping[str, Any], fixed: Sequence[Mapping[str, Any]]) -> list[str]:
-    cells = [f"{100 * row[key]:.2f}" for key in (SEMSEG, DEPTH)]
-    for key in (SEMSEG, DEPTH):
+def _accuracies(
+    row: Mapping[str, Any], fixed: Sequence[Mapping[str, Any]], keys: Sequence[str]
+) -> list[str]:
+    cells = [f"{100 * row[key]:.2f}" for key in keys]
+    for key in keys:
         between = None if row["schedule"] == "fixed" else interpolated(fixed, row, key)
         cells.append("-" if between is None else f"{100 * (row[key] - between):+.2f}")
     return cells
@@ -89,7 +92,7 @@ def single_task_section(rows: Mapping[str, Row]) -> str:
         changes = [_delta_m(ila.pages[s], singles, s, method, interval) for s in seeds]
         lines.append([method, Spread(tuple(changes)).text(digits=2, sign=True), str(len(seeds))])
     for task, row in singles.items():
-        key = f"{task}/{TASKS[task].metric}"
+        key = main_key(task)
         value = row.over(lambda p, key=key: figure(p, "slow", interval, key), seeds)
         text = f"{value.text(scale=100, digits=2)} % (its {TASKS[task].metric})"
         lines.append([f"slow, {task} alone", text, str(len(seeds))])
@@ -104,7 +107,7 @@ the shared one; percent, above 0 is better. K = {interval}.
 def _delta_m(
     page: Page, singles: Mapping[str, Row], seed: int, method: str, interval: int
 ) -> float:
-    keys = {task: f"{task}/{TASKS[task].metric}" for task in singles}
+    keys = {task: main_key(task) for task in singles}
     values = {task: figure(page, method, interval, key) for task, key in keys.items()}
     references = {
         task: figure(row.pages[seed], "slow", interval, keys[task]) for task, row in singles.items()

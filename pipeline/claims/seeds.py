@@ -99,6 +99,18 @@ def common_seeds(*rows: Row) -> list[int]:
     return sorted(set.intersection(*(set(row.pages) for row in rows)))
 
 
+def tasks_of(page: Page) -> list[str]:
+    """The tasks that the page has figures of: a data set may lack labels of one."""
+    interval = str(page["keyframe_interval"])
+    figures = page["by_interval"][interval]["methods"]["slow"]
+    return [task for task in TASKS if main_key(task) in figures]
+
+
+def main_key(task: str) -> str:
+    """Name of a task's main metric on a page."""
+    return f"{task}/{TASKS[task].metric}"
+
+
 def figure(page: Page, method: str, interval: int, key: str) -> float:
     """A figure of a method: its mean over the offsets of an interval."""
     return float(page["by_interval"][str(interval)]["methods"][method][key])
@@ -107,13 +119,13 @@ def figure(page: Page, method: str, interval: int, key: str) -> float:
 def away(page: Page, method: str, interval: int, task: str) -> float:
     """Main metric of a task, mean over the offsets 1..interval-1: keyframes left out."""
     if method not in page["offsets"]:
-        return figure(page, method, interval, f"{task}/{TASKS[task].metric}")
+        return figure(page, method, interval, main_key(task))
     return statistics.fmean(part[task] for part in page["offsets"][method][1:interval])
 
 
 def worst_loss(page: Page, interval: int, task: str) -> float:
     """How far MILA's worst offset lies behind the slow network; above 0 is behind."""
-    key = f"{task}/{TASKS[task].metric}"
+    key = main_key(task)
     methods = page["by_interval"][str(interval)]["methods"]
     behind = methods["slow"][key] - methods["mila"]["worst"][key]
     return float(behind if TASKS[task].higher_is_better else -behind)

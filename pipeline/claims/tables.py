@@ -9,12 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mila.tasks import TASKS
-from pipeline.claims.seeds import Page, Row, Spread, away, common_seeds, figure, worst_loss
+from pipeline.claims.seeds import (
+    Page,
+    Row,
+    Spread,
+    away,
+    common_seeds,
+    figure,
+    main_key,
+    tasks_of,
+    worst_loss,
+)
 
-SEMSEG, DEPTH = "semseg/mean_iou", "depth/abs_rel"
 FIRST = "ila"
 """The row that all others are compared with."""
-_BOUNDS = (("mean IoU", 1.0, "points"), ("depth error", 2.0, "%"), ("worst offset", 2.5, "points"))
+_SHORT = {"semseg": "mIoU", "depth": "AbsRel"}
+
+
+def names_of(row: Row, text: str = "{}, %") -> list[str]:
+    """Short names of the main measures of a row's tasks, as heads of columns."""
+    return [text.format(_SHORT.get(task, task)) for task in tasks_of(row.first)]
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -25,7 +39,7 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def cost_table(ila: Row, rows: Mapping[str, Row], interval: int) -> str:
     """The slow network, MILA and the bounds, at the headline interval; MILA at all of them."""
-    head = ["", "mIoU, %", "AbsRel, %", "GMAC per frame", "saved, %", "seeds"]
+    head = ["", *names_of(ila), "GMAC per frame", "saved, %", "seeds"]
     lines = [_accuracy("slow network on every frame", ila, "slow", interval)]
     intervals = [int(k) for k in ila.first["by_interval"] if int(k) > 1]
     lines += [_accuracy(f"MILA, K = {k}", ila, "mila", k) for k in intervals]
@@ -39,24 +53,15 @@ def cost_table(ila: Row, rows: Mapping[str, Row], interval: int) -> str:
 
 def kept_accuracy(ila: Row, interval: int) -> str:
     """How far MILA lies behind the slow network, beside the bounds."""
-    losses = (
-        ila.over(
-            lambda p: 100 * (_at(p, "slow", interval, SEMSEG) - _at(p, "mila", interval, SEMSEG))
-        ),
-        ila.over(
-            lambda p: 100 * (_at(p, "mila", interval, DEPTH) / _at(p, "slow", interval, DEPTH) - 1)
-        ),
-        ila.over(lambda p: 100 * worst_loss(p, interval, "semseg")),
-    )
-    lines = [
-        [
-            name,
-            f"{spread.text(digits=2)} {unit}",
-            f"{bound:g} {unit}",
-            _verdict(spread.mean <= bound),
-        ]
-        for (name, bound, unit), spread in zip(_BOUNDS, losses, strict=True)
-    ]
+    measured = [("mean IoU", 1.0, "points", lambda p: _behind(p, interval, "semseg"))]
+    if "depth" in tasks_of(ila.first):
+        measured.append(("depth error", 2.0, "%", lambda p: _relative(p, interval, "depth")))
+    measured.append(("worst offset", 2.5, "points", lambda p: worst_loss(p, interval, "semseg")))
+    lines = []
+    for name, bound, unit, value in measured:
+        spread = ila.over(lambda p, value=value: 100 * value(p))
+        told = f"{spread.text(digits=2)} {unit}"
+        lines.append([name, told, f"{bound:g} {unit}", _verdict(spread.mean <= bound)])
     saved = ila.over(lambda p: 100 * p["by_interval"][str(interval)]["gmac_saved"])
     lines.append(["multiply-adds saved", f"{saved.mean:.1f} %", "70 %", _verdict(saved.mean >= 70)])
     return markdown([f"behind the slow network, K = {interval}", "measured", "bound", "met"], lines)
@@ -66,7 +71,7 @@ def propagation_table(ila: Row, others: Sequence[Row], intervals: Sequence[int])
     """ILA and its peers: accuracy away from keyframes, and what the module costs."""
     head = ["propagation"]
     for k in intervals:
-        head += [f"mIoU, %, K = {k}", f"AbsRel, %, K = {k}"]
+        head += names_of(ila, f"{{}}, %, K = {k}")
     head += ["module, GMAC", "ILA / module, %", "seeds"]
     own = float(ila.first["cost"]["propagation_gmac"])
     lines = []
@@ -74,10 +79,9 @@ def propagation_table(ila: Row, others: Sequence[Row], intervals: Sequence[int])
         module = float(row.first["cost"]["propagation_gmac"])
         cells = [str(row.first["title"])]
         for k in intervals:
-            cells += [
-                row.over(lambda p, k=k: away(p, "mila", k, "semseg")).text(scale=100, digits=2),
-                row.over(lambda p, k=k: away(p, "mila", k, "depth")).text(scale=100, digits=2),
-            ]
+            for task in tasks_of(ila.first):
+                spread = row.over(lambda p, k=k, task=task: away(p, "mila", k, task))
+                cells.append(spread.text(scale=100, digits=2))
         share = f"{100 * own / module:.0f}" if module and row is not ila else "-"
         lines.append([*cells, f"{module:.4f}", share, _seeds(row)])
     return markdown(head, lines)
@@ -87,7 +91,7 @@ def better_table(ila: Row, others: Sequence[Row], intervals: Sequence[int]) -> s
     """ILA minus each peer, seed by seed; above 0 is better for ILA in both columns."""
     head = ["ILA against"]
     for k in intervals:
-        head += [f"mIoU points, K = {k}", f"AbsRel points, K = {k}", f"better, K = {k}"]
+        head += [*names_of(ila, f"{{}} points, K = {k}"), f"better, K = {k}"]
     lines = []
     for row in others:
         seeds = common_seeds(ila, row)
@@ -95,7 +99,7 @@ def better_table(ila: Row, others: Sequence[Row], intervals: Sequence[int]) -> s
             continue
         cells = [f"{row.first['title']} ({len(seeds)})"]
         for k in intervals:
-            gains = [_gain(ila, row, k, task, seeds) for task in ("semseg", "depth")]
+            gains = [_gain(ila, row, k, task, seeds) for task in tasks_of(ila.first)]
             cells += [gain.text(scale=100, digits=2, sign=True) for gain in gains]
             cells.append(" / ".join(is_better(gain) for gain in gains))
         lines.append(cells)
@@ -104,18 +108,18 @@ def better_table(ila: Row, others: Sequence[Row], intervals: Sequence[int]) -> s
 
 def change_table(ila: Row, others: Sequence[Row], interval: int) -> str:
     """Rows that change ILA's training or form, as differences to the first row, seed by seed."""
-    head = ["row", "what", "mIoU, %", "AbsRel, %", "mIoU, change", "AbsRel, change"]
-    head += ["GMAC per frame", "seeds"]
+    keys = [main_key(task) for task in tasks_of(ila.first)]
+    head = ["row", "what", *names_of(ila), *names_of(ila, "{}, change"), "GMAC per frame", "seeds"]
     lines = []
     for row in (ila, *others):
         page = row.first
         cells = [str(page["title"]), str(page["about"])]
         cells += [
             row.over(lambda p, key=key: _at(p, "mila", interval, key)).text(scale=100, digits=2)
-            for key in (SEMSEG, DEPTH)
+            for key in keys
         ]
         seeds = common_seeds(ila, row)
-        for key in (SEMSEG, DEPTH):
+        for key in keys:
             if row is ila or not seeds:
                 cells.append("-")
                 continue
@@ -138,6 +142,18 @@ def steadiness_table(rows: Sequence[Row]) -> str:
     return markdown(head, lines)
 
 
+def _behind(page: Page, interval: int, task: str) -> float:
+    """How far MILA lies below the slow network."""
+    key = main_key(task)
+    return figure(page, "slow", interval, key) - figure(page, "mila", interval, key)
+
+
+def _relative(page: Page, interval: int, task: str) -> float:
+    """By what share MILA's error lies above the slow network's."""
+    key = main_key(task)
+    return figure(page, "mila", interval, key) / figure(page, "slow", interval, key) - 1
+
+
 def _steady(title: str, row: Row, stream: str) -> list[str]:
     classes = row.over(lambda p: p["consistency"][stream]["semseg/consistency"])
     depth = row.over(lambda p: p["consistency"][stream]["depth/log_change"])
@@ -146,7 +162,8 @@ def _steady(title: str, row: Row, stream: str) -> list[str]:
 
 def _accuracy(title: str, row: Row, method: str, interval: int) -> list[str]:
     spreads = [
-        row.over(lambda p, key=key: _at(p, method, interval, key)) for key in (SEMSEG, DEPTH)
+        row.over(lambda p, task=task: _at(p, method, interval, main_key(task)))
+        for task in tasks_of(row.first)
     ]
     macs = _at(row.first, method, interval, "gmac_per_frame")
     slow = _at(row.first, "slow", interval, "gmac_per_frame")

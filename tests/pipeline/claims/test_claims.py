@@ -160,6 +160,25 @@ def test_adaptive_schedules_are_compared_at_equal_cost(folder: Path) -> None:
     assert line in written(folder)
 
 
+def test_data_without_depth_have_no_columns_of_depth(folder: Path, tmp_path: Path) -> None:
+    for path in folder.glob("*.json"):
+        bare = re.sub(r'"depth(/abs_rel)?": [0-9.]+,? ?', "", path.read_text())
+        bare = json.loads(bare.replace(", }", "}"))
+        bare["consistency"] = {"truth": {}}
+        path.write_text(json.dumps(bare))
+    grid, out = tmp_path / "grid.yaml", tmp_path / "docs" / "results.md"
+    grid.write_text(GRID)
+
+    assert main([f"pages={folder}", f"grid={grid}", f"out={out}"]) == 0
+
+    text = out.read_text()
+    assert "AbsRel, %" not in text
+    assert "## Steadiness" not in text
+    assert "| mean IoU | " in text
+    assert "| depth error |" not in text
+    assert "nan" not in text
+
+
 def test_a_dearer_module_is_compared_at_its_own_cost(tmp_path: Path) -> None:
     for row, share in (("ila", 1.0), ("warp", 1.4)):
         made = page(row, 0)
