@@ -33,6 +33,8 @@ from pathlib import Path
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 import measuring
 
+from flows.cluster import ENVIRONMENT
+
 RUN_LIMIT_S = 400
 AIM = 1.05
 WORKERS = {"plain": 0, "ray": 1}
@@ -106,8 +108,8 @@ def train(case: Case, folder: Path, name: str, workers: int) -> Run:
 
 
 def _call(words: Sequence[str]) -> None:
-    """Run Python as a user would, on this machine alone."""
-    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    """Run Python on this machine alone; what workers of Ray find in their environment, all find."""
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | ENVIRONMENT
     done = subprocess.run(
         [sys.executable, *words],
         cwd=measuring.ROOT,
