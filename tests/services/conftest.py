@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,37 @@ class Services:
     def pids_on(self, host: str) -> list[int]:
         """Everything that runs on a host of the Ray cluster."""
         return _words("ip", "netns", "pids", self.value(f"namespace.{host}"))
+
+    def give_notice(self, host: str, seconds: int) -> None:
+        """Tell Ray, as a provider's machine does, that a host will be taken away."""
+        head = self.value("address.a")
+        words = ("--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "taken away")
+        command = [
+            *(str(Path(sys.executable).with_name("ray")), "drain-node", *words),
+            *(
+                "--address",
+                f"{head}:6379",
+                "--node-id",
+                self._ray_node(self.value(f"address.{host}")),
+            ),
+            *("--deadline-remaining-seconds", str(seconds)),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def _ray_node(self, address: str) -> str:
+        """Ray's id of the live node at an address."""
+        token = (self.folder / "secrets/ray_token").read_text().strip()
+        url = f"{self.environment['RAY_API_SERVER_ADDRESS']}/nodes?view=summary"
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            nodes = [row["raylet"] for row in json.load(answer)["data"]["summary"]]
+        (found,) = [
+            node["nodeId"]
+            for node in nodes
+            if node.get("nodeManagerAddress") == address and node["state"] == "ALIVE"
+        ]
+        return str(found)
 
     def link(self, host: str, state: str) -> None:
         """Set the cable of a host `up` or `down`."""

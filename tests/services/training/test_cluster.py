@@ -130,7 +130,8 @@ def test_scratch_of_the_workers_is_full(services, new_training, undisturbed_pair
     assert training.wait(300) == 0, training.text()
 
     told = training.tracked().data.tags["checkpoints.failed.1"]
-    assert "No space left" in told
+    assert "in a row), going on: " in told
+    assert "/scratch/" in told
     note(
         "scratch disks of two workers full",
         killed="no byte was left on TMPDIR of both hosts, later given back",
@@ -156,4 +157,31 @@ def test_node_is_lost_and_the_run_shrinks(services, new_training, sound, note):
         killed=f"all {len(pids)} processes of host b with SIGKILL, not started again",
         found=f"exit 0 with one worker, {sound(training)}",
         seconds={"fault to next commit": training.next_commit(killed)},
+    )
+
+
+def test_node_gives_notice_and_the_run_shrinks(services, new_training, sound, note):
+    """As a spot machine does: its worker leaves after a commit, before the machine goes."""
+    training = new_training("notice", "cluster.min_workers=1", workers=2).start()
+    training.wait_for_records(3)
+    services.give_notice("b", seconds=60)
+    told = time.time()
+    try:
+        training.wait_until(lambda: not workers_on(services, "b"), "leaving of host b")
+        left = time.time()
+        pids = services.kill_host("b")
+        code = training.wait(300)
+    finally:
+        services.kill_host("b")
+        services.up("ray")
+
+    assert code == 0, training.text()
+    tags = training.tracked().data.tags
+    assert not [name for name in tags if name.startswith("failure.")], "nobody's end was a failure"
+    note(
+        "node gives notice, then goes for good, min_workers=1",
+        killed=f"host b said it would go; {left - told:.0f} s later its worker had left and its "
+        f"{len(pids)} processes got SIGKILL",
+        found=f"no worker failed, exit 0 with one worker, {sound(training)}",
+        seconds={"notice to next commit with one worker": training.next_commit(left) + left - told},
     )
