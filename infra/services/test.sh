@@ -4,7 +4,7 @@
 # Words are passed to pytest: test.sh -k quota
 #
 # Two lanes run side by side, each with services of its own, so that none breaks what the other
-# needs: `cluster` trains on the two-host Ray cluster, `plain` without Ray.
+# needs: `pair` trains with two workers on two hosts, `rest` does all else.
 set -euo pipefail
 set -m # a lane is a group of processes: an interrupt reaches all of it
 
@@ -16,23 +16,23 @@ export MILA_FAULTS=${MILA_FAULTS:-$PWD/reports/faults.json}
 NO_TESTS=5 # pytest's exit code where the words choose none
 
 main() {
-  local cluster plain first=0 second=0
+  local pair rest first=0 second=0
   rm -f "$MILA_FAULTS"
   bash "$HERE/services.sh" install docker-compose
-  lane cluster ceph,postgres,mlflow,ray "cluster" "$@" &
-  cluster=$!
-  lane plain ceph,postgres,mlflow "not cluster and (services or s3 or ui or compose)" "$@" &
-  plain=$!
-  trap 'kill -INT -- "-$cluster" "-$plain" 2>/dev/null || true' INT TERM
-  ended "$cluster" || first=$?
-  ended "$plain" || second=$?
+  lane pair "pair" "$@" &
+  pair=$!
+  lane rest "(services or s3 or cluster or ui or compose) and not pair" "$@" &
+  rest=$!
+  trap 'kill -INT -- "-$pair" "-$rest" 2>/dev/null || true' INT TERM
+  ended "$pair" || first=$?
+  ended "$rest" || second=$?
   echo "all done after $SECONDS s; $MILA_FAULTS"
   return "$(worst "$first" "$second")"
 }
 
-lane() { # NAME SERVICES MARKS WORDS...: its lines begin with its name
-  local name=$1 only=$2 marks=$3
-  shift 3
+lane() { # NAME MARKS WORDS...: its lines begin with its name
+  local name=$1 marks=$2
+  shift 2
   run_lane "$@" 2>&1 | (trap '' INT TERM; exec sed -u "s/^/$name: /")
 }
 
@@ -42,7 +42,7 @@ run_lane() {
   # The folder of the services holds the tests' own as well: other pytest runs tidy up the usual place.
   (($# == 0)) || python -m pytest --collect-only -q "${choice[@]}" >/dev/null
   trap 'bash "$HERE/services.sh" down' EXIT
-  bash "$HERE/services.sh" up "only=$only"
+  bash "$HERE/services.sh" up
   echo "services up after $SECONDS s"
   python -m pytest -q -s "${choice[@]}" --basetemp="$MILA_SERVICES/pytest"
 }

@@ -44,8 +44,8 @@ class Services:
     def secrets(self) -> list[str]:
         """Every secret value: what must be seen nowhere."""
         password = (self.folder / "secrets/pgpass").read_text().strip().rpartition(":")[2]
-        tokens = [path.read_text().strip() for path in self.folder.glob("secrets/ray_token")]
-        return [self.environment["AWS_SECRET_ACCESS_KEY"], password, *tokens]
+        token = (self.folder / "secrets/ray_token").read_text().strip()
+        return [self.environment["AWS_SECRET_ACCESS_KEY"], password, token]
 
     def up(self, only: str) -> None:
         """Start what does not run."""
@@ -84,36 +84,32 @@ class Services:
         """Everything that runs on a host of the Ray cluster."""
         return _words("ip", "netns", "pids", self.value(f"namespace.{host}"))
 
-    def give_notice(self, host: str, seconds: int) -> None:
-        """Tell Ray, as a provider's machine does, that a host will be taken away."""
-        head = self.value("address.a")
+    def give_notice(self, node: str, seconds: int) -> None:
+        """Tell Ray, as a provider's machine does, that a node will be taken away."""
         words = ("--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "taken away")
         command = [
             *(str(Path(sys.executable).with_name("ray")), "drain-node", *words),
-            *(
-                "--address",
-                f"{head}:6379",
-                "--node-id",
-                self._ray_node(self.value(f"address.{host}")),
-            ),
+            *("--address", f"{self.value('address.a')}:6379", "--node-id", node),
             *("--deadline-remaining-seconds", str(seconds)),
         ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def _ray_node(self, address: str) -> str:
-        """Ray's id of the live node at an address."""
+    def ray_node(self, host: str) -> str:
+        """Ray's id of the node on a host, as soon as it is alive."""
         token = (self.folder / "secrets/ray_token").read_text().strip()
-        url = f"{self.environment['RAY_API_SERVER_ADDRESS']}/nodes?view=summary"
+        url = f"{self.environment['RAY_API_SERVER_ADDRESS']}/api/v0/nodes"
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            nodes = [row["raylet"] for row in json.load(answer)["data"]["summary"]]
-        (found,) = [
-            node["nodeId"]
-            for node in nodes
-            if node.get("nodeManagerAddress") == address and node["state"] == "ALIVE"
-        ]
-        return str(found)
+        deadline = time.monotonic() + 60
+        while True:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                nodes = json.load(answer)["data"]["result"]["result"]
+            here = [node for node in nodes if node["node_ip"] == self.value(f"address.{host}")]
+            alive = [str(node["node_id"]) for node in here if node["state"] == "ALIVE"]
+            if len(alive) == 1:
+                return alive[0]
+            assert time.monotonic() < deadline, nodes
+            time.sleep(0.5)
 
     def link(self, host: str, state: str) -> None:
         """Set the cable of a host `up` or `down`."""

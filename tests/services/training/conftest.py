@@ -21,9 +21,9 @@ from flows.run_storage import RunStorage
 ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = (
     "preset=smoke",
-    "train.slow.updates=8",
-    "train.fast.updates=8",
-    "train.joint.updates=8",
+    "train.slow.updates=6",
+    "train.fast.updates=6",
+    "train.joint.updates=6",
     "train.report_every=2",
     "cluster.cpus_per_worker=1",
 )

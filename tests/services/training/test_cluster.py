@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.cluster, pytest.mark.pair, pytest.mark.timeout(420)]
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -162,10 +162,14 @@ def test_node_is_lost_and_the_run_shrinks(services, new_training, sound, note):
 
 def test_node_gives_notice_and_the_run_shrinks(services, new_training, sound, note):
     """As a spot machine does: its worker leaves after a commit, before the machine goes."""
-    training = new_training("notice", "cluster.min_workers=1", workers=2).start()
+    node = services.ray_node("b")
+    # The notice takes seconds to arrive.
+    words = ("cluster.min_workers=1", "train.joint.updates=24")
+    training = new_training("notice", *words, workers=2).start()
     training.wait_for_records(3)
-    services.give_notice("b", seconds=60)
+    assert workers_on(services, "b")
     told = time.time()
+    services.give_notice(node, seconds=60)
     try:
         training.wait_until(lambda: not workers_on(services, "b"), "leaving of host b")
         left = time.time()

@@ -75,7 +75,7 @@ def test_mlflow_is_killed_for_a_while(services, new_training, undisturbed, sound
     training.wait_for_records(2)
     pids = services.kill("mlflow")
     before, killed = training.run.journal.length(), time.time()
-    training.wait_for_records(before + 6)
+    training.wait_for_records(before + 4)
     services.up("mlflow")
     back = time.time()
 
@@ -118,7 +118,7 @@ def test_mlflow_hangs(services, new_training, undisturbed, sound, note):
     training.wait_for_records(2)
     before, stopped = training.run.journal.length(), time.time()
     with services.frozen("mlflow") as pids:
-        training.wait_for_records(before + 5)
+        training.wait_for_records(before + 4)
         hung = time.time() - stopped
 
     assert training.wait() == 0, training.text()
