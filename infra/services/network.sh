@@ -7,6 +7,9 @@ HOSTS=(a b)
 network_up() {
   local suffix net i=0 host
   suffix=$(state get network)
+  [[ -n $suffix && -e /sys/class/net/mb$suffix ]] && return
+  exec 8>/run/lock/mila-network # others choose a net now as well
+  flock -w 60 8 || die "another services.sh makes its network"
   if [[ -z $suffix ]]; then
     suffix=$(openssl rand -hex 3)
     for net in $(shuf -i 1-250); do
@@ -15,11 +18,11 @@ network_up() {
     state set network "$suffix"
     state set subnet "10.77.$net"
   fi
-  [[ -e /sys/class/net/mb$suffix ]] && return
   net=$(state get subnet)
   ip link add "mb$suffix" type bridge
   ip addr add "$net.254/24" dev "mb$suffix"
   ip link set "mb$suffix" up
+  exec 8>&-
   for host in "${HOSTS[@]}"; do
     i=$((i + 1))
     ip netns add "mila-$suffix-$host"

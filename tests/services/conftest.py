@@ -44,8 +44,8 @@ class Services:
     def secrets(self) -> list[str]:
         """Every secret value: what must be seen nowhere."""
         password = (self.folder / "secrets/pgpass").read_text().strip().rpartition(":")[2]
-        token = (self.folder / "secrets/ray_token").read_text().strip()
-        return [self.environment["AWS_SECRET_ACCESS_KEY"], password, token]
+        tokens = [path.read_text().strip() for path in self.folder.glob("secrets/ray_token")]
+        return [self.environment["AWS_SECRET_ACCESS_KEY"], password, *tokens]
 
     def up(self, only: str) -> None:
         """Start what does not run."""
@@ -83,6 +83,10 @@ class Services:
     def pids_on(self, host: str) -> list[int]:
         """Everything that runs on a host of the Ray cluster."""
         return _words("ip", "netns", "pids", self.value(f"namespace.{host}"))
+
+    def workers_on(self, host: str) -> list[int]:
+        """Processes of Ray Train's workers on a host."""
+        return [pid for pid in self.pids_on(host) if "RayTrainWorker" in _title(pid)]
 
     def give_notice(self, node: str, seconds: int) -> None:
         """Tell Ray, as a provider's machine does, that a node will be taken away."""
@@ -159,6 +163,13 @@ def kill_all(pids: Callable[[], list[int]]) -> list[int]:
                 continue
         time.sleep(0.1)
     return first
+
+
+def _title(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _words(*command: str) -> list[int]:
