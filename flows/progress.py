@@ -6,12 +6,15 @@ import contextlib
 import math
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TextIO
 
 from flows.journal import Journal
 from mila.tasks import TASKS
 from mila.training.context import Report
+
+_NOTICES_EVERY_S = 0.5
 
 
 class Progress:
@@ -65,11 +68,14 @@ class Progress:
 
         def watch() -> None:
             nonlocal shown
-            ended = False
+            ended, due = False, 0.0
             while not ended:
-                ended = done.wait(every_s)
+                ended = done.wait(min(every_s, _NOTICES_EVERY_S))
                 for text in notices():
                     self.say(text)
+                if not ended and time.monotonic() < due:
+                    continue
+                due = time.monotonic() + every_s
                 with contextlib.suppress(OSError, ValueError):  # storage away: look again later
                     for record in journal.since(shown):
                         self.show(Report(**record.report))

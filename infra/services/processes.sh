@@ -37,8 +37,11 @@ last_words() { tail -n 5 "$FOLDER/log/$1.log" 2>/dev/null | tr '\n' ' '; }
 stop() {
   local name=$1 signal=${2:-TERM} pid deadline
   pid=$(pid_of "$name") || return 0
-  kill "-$signal" "$pid" 2>/dev/null || true
-  deadline=$((SECONDS + 15))
+  deadline=$SECONDS
+  if [[ $ASK == yes ]]; then
+    kill "-$signal" "$pid" 2>/dev/null || true
+    deadline=$((SECONDS + 15))
+  fi
   while pid_of "$name" >/dev/null && ((SECONDS < deadline)); do sleep 0.1; done
   end_all pgrep -s "$pid"
   say "$name ended"

@@ -17,6 +17,7 @@ FOLDER=${MILA_SERVICES:-/tmp/mila-services} # short: Ray's sockets lie below it
 STATE=$FOLDER/state.json
 ALL=(ceph postgres mlflow ray)
 PACKAGES=(radosgw ceph-mon ceph-osd postgresql-15 iproute2 procps curl openssl chromium fonts-dejavu-core)
+ASK=yes # whether servers are asked to end before they are made to
 export PATH=$ROOT/.venv/bin:$PATH
 unset PYTHONPATH # the ceph command runs on the system's Python
 
@@ -71,6 +72,7 @@ down() {
   shift
   [[ -e $STATE ]] || return 0
   one_at_a_time
+  [[ -n $only ]] || ASK=no # nothing is kept: no server needs time to put its data in order
   for ((i = ${#ALL[@]} - 1; i >= 0; i--)); do
     part=${ALL[i]}
     [[ " $* " != *" $part "* ]] || "${part}_down"

@@ -3,8 +3,8 @@
 # What was broken and what was found goes to reports/faults.json; see docs/faults.md.
 # Words are passed to pytest: test.sh -k quota
 #
-# Three lanes run side by side, each with services of its own, so that none breaks what another
-# needs: `node` takes hosts of a Ray cluster away, `cluster` does all else with one, `plain` the rest.
+# Two lanes run side by side, each with services of its own, so that none breaks what the other
+# needs: `pair` compares trainings of two workers on two hosts, `rest` does all else.
 set -euo pipefail
 set -m # a lane is a group of processes: an interrupt reaches all of it
 
@@ -16,26 +16,24 @@ export MILA_FAULTS=${MILA_FAULTS:-$PWD/reports/faults.json}
 NO_TESTS=5 # pytest's exit code where the words choose none
 
 main() {
-  local node cluster plain lane codes=()
+  local pair rest lane codes=()
   rm -f "$MILA_FAULTS"
   bash "$HERE/services.sh" install docker-compose
-  lane node ceph,postgres,mlflow,ray "node" "$@" &
-  node=$!
-  lane cluster ceph,postgres,mlflow,ray "cluster and not node" "$@" &
-  cluster=$!
-  lane plain ceph,postgres,mlflow "(services or s3 or ui or compose) and not cluster" "$@" &
-  plain=$!
-  trap 'kill -INT -- "-$node" "-$cluster" "-$plain" 2>/dev/null || true' INT TERM
-  for lane in "$node" "$cluster" "$plain"; do
+  lane pair "pair" "$@" &
+  pair=$!
+  lane rest "(services or s3 or cluster or ui or compose) and not pair" "$@" &
+  rest=$!
+  trap 'kill -INT -- "-$pair" "-$rest" 2>/dev/null || true' INT TERM
+  for lane in "$pair" "$rest"; do
     ended "$lane" && codes+=(0) || codes+=($?)
   done
   echo "all done after $SECONDS s; $MILA_FAULTS"
   return "$(worst "${codes[@]}")"
 }
 
-lane() { # NAME SERVICES MARKS WORDS...: its lines begin with its name
-  local name=$1 only=$2 marks=$3
-  shift 3
+lane() { # NAME MARKS WORDS...: its lines begin with its name
+  local name=$1 marks=$2
+  shift 2
   run_lane "$@" 2>&1 | (trap '' INT TERM; exec sed -u "s/^/$name: /")
 }
 
@@ -45,7 +43,7 @@ run_lane() {
   # The folder of the services holds the tests' own as well: other pytest runs tidy up the usual place.
   (($# == 0)) || python -m pytest --collect-only -q "${choice[@]}" >/dev/null
   trap 'bash "$HERE/services.sh" down' EXIT
-  bash "$HERE/services.sh" up "only=$only"
+  bash "$HERE/services.sh" up
   echo "services up after $SECONDS s"
   python -m pytest -q -s "${choice[@]}" --basetemp="$MILA_SERVICES/pytest"
 }

@@ -44,8 +44,8 @@ class Services:
     def secrets(self) -> list[str]:
         """Every secret value: what must be seen nowhere."""
         password = (self.folder / "secrets/pgpass").read_text().strip().rpartition(":")[2]
-        tokens = [path.read_text().strip() for path in self.folder.glob("secrets/ray_token")]
-        return [self.environment["AWS_SECRET_ACCESS_KEY"], password, *tokens]
+        token = (self.folder / "secrets/ray_token").read_text().strip()
+        return [self.environment["AWS_SECRET_ACCESS_KEY"], password, token]
 
     def up(self, only: str) -> None:
         """Start what does not run."""

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -27,41 +28,57 @@ METHODS = [
 STEPS = ["train.slow.updates=1", "train.fast.updates=0", "train.joint.updates=0"]
 
 
-@pytest.fixture(params=["no token", "wrong token"])
+KINDS = ("no token", "wrong token")
+
+
+@pytest.fixture(params=KINDS)
 def stranger(request, services, tmp_path) -> dict[str, str]:
     """Variables of somebody who may not."""
-    environment = {**os.environ, "HOME": str(tmp_path)}
-    token = tmp_path / "token"
-    token.write_text("0" * 64 if request.param == "wrong token" else "")
+    return _variables(request.param, tmp_path)
+
+
+def _variables(kind: str, folder: Path) -> dict[str, str]:
+    environment = {**os.environ, "HOME": str(folder)}
+    token = folder / "token"
+    token.write_text("0" * 64 if kind == "wrong token" else "")
     token.chmod(0o600)
     environment["RAY_AUTH_TOKEN_PATH"] = str(token)
-    if request.param == "no token":
+    if kind == "no token":
         del environment["RAY_AUTH_TOKEN_PATH"]
         environment["RAY_AUTH_MODE"] = "disabled"
     return environment
 
 
-def test_training_is_refused_with_a_sentence(services, street, stranger, note, request, tmp_path):
-    namespace, head = services.value("namespace.a"), services.value("address.a")
-    words = ["preset=smoke", f"data.root={street}", f"cluster.storage={tmp_path}/runs", *STEPS]
-    done = subprocess.run(
-        ["ip", "netns", "exec", namespace, sys.executable, "flows/train.py", *words],
-        cwd=ROOT,
-        env={**stranger, "RAY_ADDRESS": f"{head}:6379"},
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
+@pytest.fixture(scope="module")
+def refused(services, street, tmp_path_factory) -> dict[str, subprocess.CompletedProcess[str]]:
+    """Trainings of both kinds of stranger, at the same time."""
+    head = f"{services.value('address.a')}:6379"
+
+    def train(kind: str) -> subprocess.CompletedProcess[str]:
+        folder = tmp_path_factory.mktemp("stranger")
+        words = ["preset=smoke", f"data.root={street}", f"cluster.storage={folder}/runs", *STEPS]
+        there = ["ip", "netns", "exec", services.value("namespace.a")]
+        return subprocess.run(
+            [*there, sys.executable, "flows/train.py", *words],
+            cwd=ROOT,
+            env={**_variables(kind, folder), "RAY_ADDRESS": head},
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
+
+    with ThreadPoolExecutor(len(KINDS)) as pool:
+        return dict(zip(KINDS, pool.map(train, KINDS), strict=True))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_is_refused_with_a_sentence(refused, note, kind):
+    done = refused[kind]
 
     assert done.returncode == 2, done.stdout + done.stderr
     assert "no Ray cluster to be had at RAY_ADDRESS" in done.stderr
     assert "Traceback" not in done.stderr
-    note(
-        f"{request.node.callspec.params['stranger']} at the cluster",
-        killed="nothing",
-        found="exit 2 and a sentence",
-        seconds={},
-    )
+    note(f"{kind} at the cluster", killed="nothing", found="exit 2 and a sentence", seconds={})
 
 
 def test_job_server_refuses(services, stranger):

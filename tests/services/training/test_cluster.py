@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.cluster, pytest.mark.pair, pytest.mark.timeout(420)]
 
 ROOT = Path(__file__).resolve().parents[3]
 

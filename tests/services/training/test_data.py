@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-pytestmark = [pytest.mark.cluster, pytest.mark.s3, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.cluster, pytest.mark.pair, pytest.mark.s3, pytest.mark.timeout(420)]
 
 
 def test_s3_is_killed_while_two_workers_read(services, new_training, undisturbed_pair, sound, note):

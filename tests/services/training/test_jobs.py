@@ -17,13 +17,13 @@ def submit(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=250)
 
 
-def test_sweep_runs_as_a_job(services, street, undisturbed_pair, tmp_path, note):
+def test_sweep_runs_as_a_job(services, street, undisturbed, tmp_path, note):
     from mlflow import MlflowClient
 
     out = tmp_path / "sweep.json"
     done = submit(
-        *("flows/tune.py", "preset=smoke", f"data.root={street}", f"model={undisturbed_pair.out}"),
-        *(f"cluster.storage={undisturbed_pair.run.url}-sweep", f"out={out}"),
+        *("flows/tune.py", "preset=smoke", f"data.root={street}", f"model={undisturbed.out}"),
+        *(f"cluster.storage={undisturbed.run.url}-sweep", f"out={out}"),
         *("sweep.keyframe_intervals=[2,4]", "sweep.radii=[1]", "sweep.updates=4"),
         "sweep.concurrent=2",
     )
@@ -48,9 +48,9 @@ def test_sweep_runs_as_a_job(services, street, undisturbed_pair, tmp_path, note)
     )
 
 
-def test_evaluation_runs_as_a_job(services, street, undisturbed_pair, tmp_path, note):
+def test_evaluation_runs_as_a_job(services, street, undisturbed, tmp_path, note):
     out = tmp_path / "metrics.json"
-    words = ("preset=smoke", f"data.root={street}", f"model={undisturbed_pair.out}", f"out={out}")
+    words = ("preset=smoke", f"data.root={street}", f"model={undisturbed.out}", f"out={out}")
     done = submit("flows/evaluate.py", *words)
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -4,9 +4,10 @@ import time
 
 import pytest
 
-pytestmark = [pytest.mark.cluster, pytest.mark.node, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 
 
+@pytest.mark.pair
 def test_node_is_killed_and_returns(services, new_training, undisturbed_pair, sound, note):
     training = new_training("node-killed", workers=2).start()
     training.wait_for_records(3)
@@ -29,6 +30,7 @@ def test_node_is_killed_and_returns(services, new_training, undisturbed_pair, so
     )
 
 
+@pytest.mark.pair
 def test_link_is_down_for_half_a_minute(services, new_training, undisturbed_pair, sound, note):
     training = new_training("link-down", workers=2).start()
     training.wait_for_records(3)
@@ -55,6 +57,7 @@ def test_link_is_down_for_half_a_minute(services, new_training, undisturbed_pair
     )
 
 
+@pytest.mark.pair
 def test_node_is_lost_and_the_run_shrinks(services, new_training, sound, note):
     training = new_training("node-lost", "cluster.min_workers=1", workers=2).start()
     training.wait_for_records(3)

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture(
     params=[
         pytest.param("undisturbed", marks=pytest.mark.services),
-        pytest.param("undisturbed_pair", marks=pytest.mark.cluster),
+        pytest.param("undisturbed_pair", marks=(pytest.mark.cluster, pytest.mark.pair)),
     ]
 )
 def training(request):
@@ -22,8 +22,7 @@ def training(request):
 def test_logs_of_services_and_trainings_hold_no_secret(services, training):
     places = [services.folder / name for name in ("log", "ra", "rb")]
     read = _files_with(b"", [*places, training.folder])
-    hosts = [place for place in places[1:] if place.exists()]
-    assert len(read) > 5 + 20 * len(hosts), "Ray alone writes dozens of logs"
+    assert len(read) > 50, "Ray alone writes dozens of logs"
 
     for secret in services.secrets():
         assert _files_with(secret.encode(), [*places, training.folder]) == []
