@@ -12,6 +12,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$HERE/../.."
 export PATH=$PWD/.venv/bin:$PATH
 export MILA_SERVICES_REQUIRED=1
+unset PYTHONDONTWRITEBYTECODE # hundreds of processes start: each would compile its sources again
 export MILA_FAULTS=${MILA_FAULTS:-$PWD/reports/faults.json}
 NO_TESTS=5 # pytest's exit code where the words choose none
 
