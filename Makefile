@@ -11,11 +11,12 @@ export RAY_USAGE_STATS_ENABLED := 0
 export MPLBACKEND := Agg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test check services-test debian bench results ui clean
+.PHONY: help demo test slow-test check services-test debian bench results ui clean
 
 help:
 	@echo "make demo           data, training, sweep, evaluation and a page to look at: reports/index.html"
 	@echo "make test           the default tests"
+	@echo "make slow-test      tests that take minutes each"
 	@echo "make check          linters and types"
 	@echo "make services-test  faults against real services (Debian, root)"
 	@echo "make bench          benchmarks; tables in benchmarks/results"
@@ -34,6 +35,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	python -m pytest -q
+
+slow-test: $(STAMP)
+	python -m pytest -q --timeout 600 -m slow
 
 check: $(STAMP)
 	ruff check .

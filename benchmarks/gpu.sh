@@ -14,4 +14,11 @@ words=("$@")
 if [[ "${1:-}" == dry ]]; then
   words=(size=dry "${@:2}")
 fi
-exec "${PYTHON:-python3}" benchmarks/gpu.py "${words[@]}"
+python=${PYTHON:-python3}
+if "$python" -c 'import pytest, torch; raise SystemExit(not torch.cuda.is_available())' 2>&-; then
+  "$python" -m pytest -q -m "gpu or slow" --noconftest -p no:cacheprovider \
+    -o addopts=--import-mode=importlib -o timeout=0 tests/mila/attention/test_flex.py
+else
+  echo "attention's GPU tests not run: they need a CUDA device and pytest" >&2
+fi
+exec "$python" benchmarks/gpu.py "${words[@]}"

@@ -67,7 +67,7 @@ def _calls(model: Mila, size: tuple[int, int], device: str) -> dict[str, measuri
         .contiguous(memory_format=torch.channels_last)
         for _ in model.tasks
     ]
-    current = FrameFeatures(now, tuple(maps))
+    current = FrameFeatures(now, tuple(maps), offset=memory.offset + 1)
     own = torch.randn(1, settings.propagation.key_channels, *grid, device=device).bfloat16()
     return {
         "slow": lambda: model.slow_predictions(now),

@@ -13,8 +13,6 @@ import pytest
 from flows.predict import main
 from mila.data.video import VideoWriter, probe, read_frames
 
-pytest.importorskip("av", reason="the extra `video` is not installed")
-
 
 @pytest.fixture
 def film(tmp_path: Path) -> Path:

@@ -142,8 +142,9 @@ def rgbd_tree(tmp_path: Path) -> Path:
 @pytest.fixture
 def nyud_tree(tmp_path: Path) -> Path:
     """Three labelled frames in a MATLAB 7.3 file; raw frames before two of them."""
-    h5py = pytest.importorskip("h5py", reason="the datasets extra brings h5py")
-    scipy_io = pytest.importorskip("scipy.io", reason="the datasets extra brings scipy")
+    import h5py
+    import scipy.io as scipy_io
+
     root = tmp_path / "nyud"
     root.mkdir()
     names = [

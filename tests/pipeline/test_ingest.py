@@ -240,11 +240,14 @@ def test_help_names_every_data_set(capsys):
         assert name in said
 
 
-real_data = Path(os.environ.get("MILA_REALDATA", ROOT / "../shared/data"))
+real_data = Path(os.environ.get("MILA_REALDATA", "data/real"))
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif(not real_data.is_dir(), reason=f"no real video at {real_data}")
+@pytest.mark.skipif(
+    not real_data.is_dir(),
+    reason=f"no real video in {real_data}; MILA_REALDATA=FOLDER names it, see docs/data.md",
+)
 @pytest.mark.parametrize(
     "name, folder, words, clips, frames",
     [

@@ -28,7 +28,9 @@ def test_forward_matches_the_definition(height: int, width: int, radius: int, fr
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device; run where one is")
+@pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no CUDA device; benchmarks/gpu.sh runs it"
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_gradients_match_the_definition_on_a_gpu(dtype: torch.dtype) -> None:
     maps = [torch.randn(2, *s, 37, 50, device="cuda") for s in ((32,), (1, 32), (1, 260))]

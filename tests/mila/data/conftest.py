@@ -82,7 +82,8 @@ def tiny_shards(tmp_path_factory) -> tuple[Path, Manifest]:
 @pytest.fixture(scope="module")
 def s3_port():
     """A service for units; it proves nothing about keys or integrity."""
-    moto = pytest.importorskip("moto.server", reason="the dev extra brings moto")
+    from moto import server as moto
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", "test")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "test")

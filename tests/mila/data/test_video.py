@@ -10,8 +10,6 @@ import pytest
 
 from mila.data.video import VideoWriter, probe, read_frames, resized, working_size
 
-pytest.importorskip("av", reason="the extra `video` is not installed")
-
 
 def picture(level: int, height: int = 48, width: int = 64) -> np.ndarray:
     ramp = np.linspace(0, 60, width, dtype=np.uint8)

@@ -188,7 +188,7 @@ def test_the_committed_checkpoint_survives_a_broken_save(tmp_path: Path, params:
     assert newest == f"checkpoint-{state.progress.total_update:08d}"
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full; runs on Linux")
 def test_a_full_disk_is_an_os_error(tmp_path: Path, params: Params) -> None:
     """The loop may go on after one; torch itself raises RuntimeError."""
     (tmp_path / "state.pt").symlink_to("/dev/full")
