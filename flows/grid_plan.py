@@ -47,8 +47,10 @@ class Row(Settings):
 class Grid(Settings):
     """A file of params/grid/."""
 
+    title: str = "Results"
+    """Heading of the page of results."""
     about: str = ""
-    """What the data are, a sentence for the page of results."""
+    """What the data are and what the page is for, a sentence or two."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Laid over the settings of the command, for all rows."""
     rows: dict[str, Row]

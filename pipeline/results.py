@@ -54,6 +54,7 @@ def _run(_: Params, words: dict[str, str]) -> None:
         seeds=seeds,
         figure=_relative(drawn, out.parent),
         source=_relative(folder, Path.cwd()),
+        title=str(page.get("title", "Results")),
         about=str(page.get("about", "")),
     )
     write_text(drawn, offset_figure(_lines(rows, list(wanted)), rows.get("fast")))

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from pipeline.claims.equal_cost import equal_cost_section
+from pipeline.claims.kept import kept_accuracy
+from pipeline.claims.markdown import markdown
 from pipeline.claims.schedules import schedule_section, single_task_section
 from pipeline.claims.seeds import Row
 from pipeline.claims.tables import (
@@ -13,8 +15,6 @@ from pipeline.claims.tables import (
     better_table,
     change_table,
     cost_table,
-    kept_accuracy,
-    markdown,
     propagation_table,
     steadiness_table,
 )
@@ -29,6 +29,7 @@ def document(
     seeds: Sequence[int],
     figure: str,
     source: str,
+    title: str = "Results",
     about: str = "",
 ) -> str:
     """The page; equal inputs give equal text.
@@ -39,7 +40,8 @@ def document(
         seeds: Seeds that every row shall have.
         figure: Path of the figure, relative to the page.
         source: The folder of pages, as it is named in the text.
-        about: What the data are, a sentence.
+        title: Heading of the page.
+        about: What the data are and what the page is for, a sentence or two.
 
     Raises:
         ValueError: If the row that all others are compared with is not there.
@@ -47,13 +49,13 @@ def document(
     if FIRST not in rows:
         raise ValueError(f"{source}: no page of row {FIRST}, which all others are compared with")
     ordered = {name: rows[name] for name in (*wanted, *rows) if name in rows}
-    parts = [_top(ordered, source, about), _accuracy(ordered), _propagation(ordered, figure)]
+    parts = [_top(ordered, title, source, about), _accuracy(ordered), _propagation(ordered, figure)]
     parts += [_changes(ordered), schedule_section(ordered), single_task_section(ordered)]
     parts += [_steadiness(ordered), _missing(ordered, wanted, seeds), _origin(ordered)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _top(rows: Mapping[str, Row], source: str, about: str) -> str:
+def _top(rows: Mapping[str, Row], title: str, source: str, about: str) -> str:
     page = rows[FIRST].first
     interval = page["keyframe_interval"]
     size = page["size"]
@@ -68,7 +70,7 @@ def _top(rows: Mapping[str, Row], source: str, about: str) -> str:
         "changes it. A seed decides initial weights and data order; the data are the same. GMAC: "
         "1e9 multiply-adds of one frame, heads included. AbsRel: |depth error| / depth below 80 m."
     )
-    return f"# Results\n\n{_filled(words)}\n\n{_budget(rows)}"
+    return f"# {title}\n\n{_filled(words)}\n\n{_budget(rows)}"
 
 
 def _budget(rows: Mapping[str, Row]) -> str:
@@ -97,7 +99,7 @@ def _accuracy(rows: Mapping[str, Row]) -> str:
 
 {cost_table(ila, rows, interval)}
 
-{kept_accuracy(ila, interval)}"""
+{kept_accuracy(ila, rows, interval)}"""
 
 
 def _propagation(rows: Mapping[str, Row], figure: str) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mila.tasks import TASKS
+from pipeline.claims.markdown import markdown
 from pipeline.claims.schedules import interpolated
 from pipeline.claims.seeds import Page, Row, Spread, common_seeds, figure, main_key, tasks_of
-from pipeline.claims.tables import is_better, markdown, names_of
+from pipeline.claims.tables import is_better, names_of
 
 _COST = "gmac_per_frame"
 

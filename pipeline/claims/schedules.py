@@ -8,8 +8,9 @@ from typing import Any
 
 from mila.metrics import delta_m
 from mila.tasks import TASKS
+from pipeline.claims.markdown import markdown
 from pipeline.claims.seeds import Page, Row, Spread, common_seeds, figure, main_key, tasks_of
-from pipeline.claims.tables import FIRST, markdown, names_of
+from pipeline.claims.tables import FIRST, names_of
 
 _SINGLE = {"semseg": "semseg_alone", "depth": "depth_alone"}
 

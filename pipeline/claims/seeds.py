@@ -117,18 +117,15 @@ def figure(page: Page, method: str, interval: int, key: str) -> float:
 
 
 def away(page: Page, method: str, interval: int, task: str) -> float:
-    """Main metric of a task, mean over the offsets 1..interval-1: keyframes left out."""
-    if method not in page["offsets"]:
-        return figure(page, method, interval, main_key(task))
-    return statistics.fmean(part[task] for part in page["offsets"][method][1:interval])
+    """Main metric of a task, mean over the offsets 1..interval-1: keyframes left out.
 
-
-def worst_loss(page: Page, interval: int, task: str) -> float:
-    """How far MILA's worst offset lies behind the slow network; above 0 is behind."""
+    A keyframe has the figure of the slow network.
+    """
     key = main_key(task)
-    methods = page["by_interval"][str(interval)]["methods"]
-    behind = methods["slow"][key] - methods["mila"]["worst"][key]
-    return float(behind if TASKS[task].higher_is_better else -behind)
+    mean = figure(page, method, interval, key)
+    if method not in page["offsets"]:
+        return mean
+    return (interval * mean - figure(page, "slow", interval, key)) / (interval - 1)
 
 
 def _page(path: Path) -> Page:

@@ -1,14 +1,11 @@
-"""A table per claim, as Markdown: mean and sample standard deviation over seeds.
-
-Bounds are those of the method's claims: cost down by 70 %, mean IoU within 1.0 point and the depth
-error within 2 % of the slow network on every frame, better than every other propagation.
-"""
+"""A table per claim, as Markdown: mean and sample standard deviation over seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from mila.tasks import TASKS
+from pipeline.claims.markdown import markdown
 from pipeline.claims.seeds import (
     Page,
     Row,
@@ -18,7 +15,6 @@ from pipeline.claims.seeds import (
     figure,
     main_key,
     tasks_of,
-    worst_loss,
 )
 
 FIRST = "ila"
@@ -29,12 +25,6 @@ _SHORT = {"semseg": "mIoU", "depth": "AbsRel"}
 def names_of(row: Row, text: str = "{}, %") -> list[str]:
     """Short names of the main measures of a row's tasks, as heads of columns."""
     return [text.format(_SHORT.get(task, task)) for task in tasks_of(row.first)]
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def cost_table(ila: Row, rows: Mapping[str, Row], interval: int) -> str:
@@ -49,22 +39,6 @@ def cost_table(ila: Row, rows: Mapping[str, Row], interval: int) -> str:
         if row.first["group"] == "bounds":
             lines.append(_accuracy(str(row.first["title"]), row, row.method, interval))
     return markdown(head, lines)
-
-
-def kept_accuracy(ila: Row, interval: int) -> str:
-    """How far MILA lies behind the slow network, beside the bounds."""
-    measured = [("mean IoU", 1.0, "points", lambda p: _behind(p, interval, "semseg"))]
-    if "depth" in tasks_of(ila.first):
-        measured.append(("depth error", 2.0, "%", lambda p: _relative(p, interval, "depth")))
-    measured.append(("worst offset", 2.5, "points", lambda p: worst_loss(p, interval, "semseg")))
-    lines = []
-    for name, bound, unit, value in measured:
-        spread = ila.over(lambda p, value=value: 100 * value(p))
-        told = f"{spread.text(digits=2)} {unit}"
-        lines.append([name, told, f"{bound:g} {unit}", _verdict(spread.mean <= bound)])
-    saved = ila.over(lambda p: 100 * p["by_interval"][str(interval)]["gmac_saved"])
-    lines.append(["multiply-adds saved", f"{saved.mean:.1f} %", "70 %", _verdict(saved.mean >= 70)])
-    return markdown([f"behind the slow network, K = {interval}", "measured", "bound", "met"], lines)
 
 
 def propagation_table(ila: Row, others: Sequence[Row], intervals: Sequence[int]) -> str:
@@ -142,18 +116,6 @@ def steadiness_table(rows: Sequence[Row]) -> str:
     return markdown(head, lines)
 
 
-def _behind(page: Page, interval: int, task: str) -> float:
-    """How far MILA lies below the slow network."""
-    key = main_key(task)
-    return figure(page, "slow", interval, key) - figure(page, "mila", interval, key)
-
-
-def _relative(page: Page, interval: int, task: str) -> float:
-    """By what share MILA's error lies above the slow network's."""
-    key = main_key(task)
-    return figure(page, "mila", interval, key) / figure(page, "slow", interval, key) - 1
-
-
 def _steady(title: str, row: Row, stream: str) -> list[str]:
     classes = row.over(lambda p: p["consistency"][stream]["semseg/consistency"])
     depth = row.over(lambda p: p["consistency"][stream]["depth/log_change"])
@@ -197,7 +159,3 @@ def _at(page: Page, method: str, interval: int, key: str) -> float:
 
 def _seeds(row: Row) -> str:
     return str(len(row.pages))
-
-
-def _verdict(met: bool) -> str:
-    return "yes" if met else "**no**"
