@@ -86,7 +86,7 @@ def trial_params(params: Params, trial: Trial) -> Params:
 
 def frames_per_update(params: Params) -> int:
     """Frames that the joint stage processes in one update: keyframe, [frame before,] frame."""
-    frames = 3 if params.model.propagation.multi_frame else 2
+    frames = 3 if params.model.propagation.attends_frame_before else 2
     return frames * params.train.joint.batch_size
 
 

@@ -255,9 +255,4 @@ class Params(Settings):
             raise ValueError(
                 "loss.beta has no effect with loss.adversary=none; leave it out or set 0"
             )
-        if self.model.propagation.multi_frame and self.model.propagation.kind != "ila":
-            raise ValueError(
-                "model.propagation.multi_frame has no effect with "
-                f"model.propagation.kind={self.model.propagation.kind}"
-            )
         return self

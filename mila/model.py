@@ -17,6 +17,7 @@ from mila.config import ModelSettings
 from mila.encoders import Features, build_encoder, normalise
 from mila.fusion import Fusion
 from mila.heads import Heads
+from mila.per_frame import PerFrame, image_size
 from mila.propagation import (
     FeatureSizes,
     FrameFeatures,
@@ -64,27 +65,6 @@ class JointOutput:
     fused: tuple[Tensor, ...]
     slow_features: Tensor
     fast_features: Tensor
-
-
-class PerFrame(nn.Module):
-    """An encoder with heads of its own: a multi-task network that sees every frame alone."""
-
-    def __init__(self, settings: ModelSettings, *, slow: bool) -> None:
-        super().__init__()
-        self.encoder = build_encoder(
-            settings.slow if slow else settings.fast,
-            channels=settings.channels,
-            feature_stride=settings.feature_stride,
-        )
-        self.heads = Heads(settings)
-
-    def read(self, features: Tensor, size: tuple[int, int]) -> Predictions:
-        """Features (B, C, h, w) -> predictions of size (H, W)."""
-        return {task: head(features, size) for task, head in self.heads.rows()}
-
-    def forward(self, image: Tensor) -> Predictions:
-        """Images (B, 3, H, W), uint8 RGB -> predictions."""
-        return self.read(self.encoder(normalise(image)).high, _size(image))
 
 
 class Mila(nn.Module):
@@ -194,7 +174,7 @@ class Mila(nn.Module):
             flow: Exact backward flow from the frame to its keyframe, (B, 2, H, W); for
                 `exact_flow` only.
         """
-        size = _size(images[:, 0])
+        size = image_size(images[:, 0])
         key_image, image = normalise(images[:, 0]), normalise(images[:, -1])
         with torch.set_grad_enabled(train_slow and torch.is_grad_enabled()):
             both = self.slow.encoder(torch.cat([key_image, image])).high
@@ -202,9 +182,8 @@ class Mila(nn.Module):
             slow_predictions = self.slow.read(slow_now, size)
         memory = self._start(key_image, slow_key)
         offset = (frames[:, -1] - frames[:, 0]).to(images.device)
-        if self.settings.propagation.multi_frame:
-            before = self._fast_both(normalise(images[:, 1]), offset - 1)[1]
-            memory = self.propagation.advance(memory, before, present=offset >= 2)
+        if self.settings.propagation.attends_frame_before:
+            memory = self._advance(memory, normalise(images[:, 1]), offset - 1)
         features, current = self._fast_both(image, offset, flow)
         propagated = self.propagation.step(memory, current)
         fused = self._fuse(propagated, features, offset)
@@ -231,7 +210,7 @@ class Mila(nn.Module):
         start = self._start(x, slow)
         offset = torch.zeros(image.shape[0], device=image.device, dtype=torch.long)
         memory = Memory(start, self._maps(slow), offset, {})
-        return self.slow.read(slow, _size(image)), memory
+        return self.slow.read(slow, image_size(image)), memory
 
     def _non_keyframe(
         self, image: Tensor, memory: Memory, *, flow: Tensor | None, diagnose: bool
@@ -240,9 +219,31 @@ class Mila(nn.Module):
         features, current = self._fast_both(normalise(image), offset, flow)
         propagated = self.propagation.step(memory.propagation, current, diagnose=diagnose)
         fused = self._fuse(propagated, features, offset)
-        predictions = self._answer(propagated, fused, _size(image))
-        kept = self.propagation.advance(memory.propagation, current, propagated=propagated)
+        predictions = self._answer(propagated, fused, image_size(image))
+        kept = self.propagation.advance(
+            memory.propagation,
+            current,
+            propagated=propagated,
+            fused=fused if self.settings.propagation.carries_fused else (),
+        )
         return predictions, Memory(kept, memory.key, offset, propagated.diagnostics)
+
+    def _advance(
+        self, memory: PropagationMemory, before: Tensor, offset: Tensor
+    ) -> PropagationMemory:
+        """Training: let the frame before join; where it is the keyframe it is not looked at.
+
+        What is fused for it comes from the keyframe alone: one step of what a stream does.
+        """
+        features, current = self._fast_both(before, offset)
+        propagated: Propagated | None = None
+        fused: tuple[Tensor, ...] = ()
+        if self.settings.propagation.carries_fused:
+            propagated = self.propagation.step(memory, current)
+            fused = self._fuse(propagated, features, offset)
+        return self.propagation.advance(
+            memory, current, propagated=propagated, fused=fused, present=offset >= 1
+        )
 
     def _start(self, image: Tensor, slow: Tensor) -> PropagationMemory:
         maps = self._maps(slow)
@@ -287,10 +288,6 @@ class Mila(nn.Module):
             return {task: head.finish(scores, size) for (task, head), scores in pairs}
         maps = fused if self.task_specific else fused * len(self.tasks)
         return {task: head(y, size) for (task, head), y in zip(heads, maps, strict=True)}
-
-
-def _size(image: Tensor) -> tuple[int, int]:
-    return image.shape[-2], image.shape[-1]
 
 
 def build_model(settings: ModelSettings) -> Mila:

@@ -31,20 +31,22 @@ class EncoderSettings(Settings):
 
 
 class PropagationSettings(Settings):
-    """How keyframe features reach the other frames."""
+    """How keyframe features reach the other frames. What an option names alone, others ignore."""
 
     kind: Literal[
         "ila", "copy", "concat", "global", "flow_warp", "exact_flow", "score_fusion", "lvs"
     ] = "ila"
     """Inter-frame local attention or one of its peers."""
-    radius: int = Field(default=3, ge=0, le=32)
+    radius: int = Field(default=2, ge=0, le=32)
     """Reach of the attention window, in feature pixels; 0 looks at the same position only."""
-    key_channels: int = Field(default=16, ge=4)
+    key_channels: int = Field(default=12, ge=4)
     """Channels of query and key."""
     task_specific: bool = False
     """TS: every task attends its own features."""
-    multi_frame: bool = False
+    multi_frame: bool = True
     """MF: the frame before joins the keyframe under one softmax."""
+    before: Literal["fast", "fused"] = "fused"
+    """MF: what of the frame before is carried on: its fast features, or what was fused for it."""
     projection: Literal["shared", "separate", "none"] = "shared"
     """Whether query and key share their projection."""
     value: Literal["identity", "conv"] = "identity"
@@ -57,6 +59,16 @@ class PropagationSettings(Settings):
     """MF: a learned score offset for each kind of reference."""
     flow_width: int = Field(default=16, ge=8)
     """Peers that estimate flow: channels of the flow network's first layer."""
+
+    @property
+    def attends_frame_before(self) -> bool:
+        """Whether clips of the joint stage need the frame before."""
+        return self.kind == "ila" and self.multi_frame
+
+    @property
+    def carries_fused(self) -> bool:
+        """Whether what was fused for a frame serves the next one."""
+        return self.attends_frame_before and self.before == "fused"
 
 
 class FusionSettings(Settings):

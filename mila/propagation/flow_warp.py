@@ -84,10 +84,11 @@ class ExactFlowWarp(Propagation):
         current: FrameFeatures,
         *,
         propagated: Propagated | None = None,
+        fused: tuple[Tensor, ...] = (),
         present: Tensor | None = None,
     ) -> PropagationMemory:
         """Chain the flow, so that the next frame's flow to this one reaches the keyframe."""
-        del propagated
+        del propagated, fused
         flow = _through(memory, current)
         if present is not None:
             flow = torch.where(present.view(-1, 1, 1, 1), flow, torch.zeros_like(flow))

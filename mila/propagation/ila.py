@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -92,6 +92,7 @@ class InterFrameLocalAttention(Propagation):
         current: FrameFeatures,
         *,
         propagated: Propagated | None = None,
+        fused: tuple[Tensor, ...] = (),
         present: Tensor | None = None,
     ) -> PropagationMemory:
         """MF: let the frame join the keyframe; its queries serve as keys where theta is shared."""
@@ -102,7 +103,8 @@ class InterFrameLocalAttention(Propagation):
         else:
             compared = [p.key(m) for p, m in self._attended(current)]
         keys = self._keys(compared, is_keyframe=False)
-        before = Reference(keys, self._values(current, is_keyframe=False), present)
+        carried = replace(current, maps=fused or current.maps)
+        before = Reference(keys, self._values(carried, is_keyframe=False), present)
         return PropagationMemory(memory.key, (memory.references[0], before))
 
     def step(

@@ -158,6 +158,7 @@ class Propagation(nn.Module):
         current: FrameFeatures,
         *,
         propagated: Propagated | None = None,
+        fused: tuple[Tensor, ...] = (),
         present: Tensor | None = None,
     ) -> PropagationMemory:
         """Let the frame become the frame before, for the kinds that look at it.
@@ -166,10 +167,12 @@ class Propagation(nn.Module):
             memory: What `start` or `advance` gave.
             current: The frame, as it was or would have been given to `step`.
             propagated: What `step` gave for it, if it was called: spares a projection.
+            fused: Y of the frame, one (B, C, h, w) per attention, to be carried on in place of its
+                fast features; empty = the fast features.
             present: In a batch of mixed offsets, the samples whose frame lies behind their
                 keyframe, bool (B,); the others look at the keyframe alone. None = all.
         """
-        del current, propagated, present
+        del current, propagated, fused, present
         return memory
 
     def macs(self, height: int, width: int) -> PropagationMacs:

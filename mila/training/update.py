@@ -25,7 +25,8 @@ from mila.losses import (
     soft_loss,
     total_of,
 )
-from mila.model import JointOutput, Mila, PerFrame
+from mila.model import JointOutput, Mila
+from mila.per_frame import PerFrame
 from mila.training.optim import average_gradients, parameters_of
 
 

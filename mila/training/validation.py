@@ -55,7 +55,7 @@ class Validation:
             draw = FrameDraw(
                 "offset",
                 max_offset=max(1, self._params.evaluation.keyframe_interval - 1),
-                multi_frame=self._params.model.propagation.multi_frame,
+                multi_frame=self._params.model.propagation.attends_frame_before,
             )
             loader = moved_stills_loader(self._source, "val", tasks, draw)
         else:

@@ -52,7 +52,7 @@ def test_public_trunks_equal_the_traced_count(kind: str, neck: str) -> None:
 
 
 def test_attention_by_hand() -> None:
-    propagation = PropagationSettings(radius=1, key_channels=16, prior="motion")
+    propagation = PropagationSettings(radius=1, key_channels=16, prior="motion", multi_frame=False)
     settings = ModelSettings(propagation=propagation)
     h, w = SIZE[0] // 4, SIZE[1] // 4
     pairs = (3 * h - 2) * (3 * w - 2)

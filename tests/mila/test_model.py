@@ -40,9 +40,11 @@ def images(frames: int, *, batch: int = 2) -> Tensor:
 
 
 VARIANTS = [{"kind": kind} for kind in PROPAGATIONS if kind != "exact_flow"] + [
-    {"task_specific": True},
-    {"multi_frame": True},
-    {"task_specific": True, "multi_frame": True, "reference_bias": True},
+    {"multi_frame": False},
+    {"task_specific": True, "multi_frame": False},
+    {"before": "fast"},
+    {"task_specific": True, "before": "fast", "reference_bias": True},
+    {"task_specific": True, "before": "fused"},
 ]
 
 
@@ -50,10 +52,13 @@ VARIANTS = [{"kind": kind} for kind in PROPAGATIONS if kind != "exact_flow"] + [
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_the_training_pass_equals_streaming(variant: dict[str, object], frames: int) -> None:
     model = fresh(settings(**variant))
+    if model.settings.propagation.carries_fused:
+        frames = min(frames, 2)  # a clip has one frame between; a stream goes on carrying
     clip = images(frames + 1)
     with torch.no_grad():
         streamed = [p for p, _ in model(clip, keyframe_interval=frames + 1)][-1]
-        chosen = [0, frames - 1, frames] if model.settings.propagation.multi_frame else [0, frames]
+        three = model.settings.propagation.attends_frame_before
+        chosen = [0, frames - 1, frames] if three else [0, frames]
         numbers = torch.tensor(chosen).expand(2, -1)
         out = model.joint(clip[:, chosen], numbers, train_slow=False)
 
@@ -96,6 +101,34 @@ def test_copied_keyframe_features_give_the_keyframe_answer() -> None:
         copied = model.copied_predictions(memory, (HEIGHT, WIDTH))
 
     torch.testing.assert_close(copied["semseg"], predictions["semseg"])
+
+
+def test_what_was_fused_is_carried_on_from_frame_to_frame() -> None:
+    fused, fast = fresh(settings(before="fused")), fresh(settings(before="fast"))
+    fast.load_state_dict(fused.state_dict())
+    clip = images(4)
+    with torch.no_grad():
+        carried = [p["depth"] for p, _ in fused(clip, keyframe_interval=4)]
+        own = [p["depth"] for p, _ in fast(clip, keyframe_interval=4)]
+
+    assert torch.equal(carried[1], own[1])  # the frame before is the keyframe
+    assert not torch.equal(carried[2], own[2])
+
+
+def test_training_reaches_the_fusion_through_the_frame_before() -> None:
+    model = fresh(settings(before="fused")).train()
+    out = model.joint(images(3), torch.tensor([[0, 1, 2]] * 2), train_slow=False)
+    hooked = []
+    last = model.fusions[0].last
+    last.weight.register_hook(lambda gradient: hooked.append(gradient))
+    alone = fresh(settings(before="fast")).train()
+    alone.load_state_dict(model.state_dict())
+
+    out.fused[0].sum().backward()
+    plain = alone.joint(images(3), torch.tensor([[0, 1, 2]] * 2), train_slow=False)
+    plain.fused[0].sum().backward()
+
+    assert not torch.allclose(hooked[0], alone.fusions[0].last.weight.grad)
 
 
 def test_nothing_of_a_stream_stays_on_the_module() -> None:

@@ -44,7 +44,8 @@ every_variant = pytest.mark.parametrize("variant", VARIANTS)
 
 def build(variant: str, *, randomised: bool = False) -> Propagation:
     torch.manual_seed(0)
-    options = {"radius": 2, "key_channels": 4, "flow_width": 8, "prior": "none"} | VARIANTS[variant]
+    base = {"radius": 2, "key_channels": 4, "flow_width": 8, "prior": "none", "multi_frame": False}
+    options = base | VARIANTS[variant]
     module = build_propagation(PropagationSettings(**options), SIZES)
     if randomised:
         with torch.no_grad():
