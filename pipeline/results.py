@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -20,7 +21,7 @@ _MOST_LINES = 7
 
 VERB = Verb(
     name="python -m pipeline.results",
-    summary="Write docs/results.md and its figure from the kept pages of a grid.",
+    summary="Write a page of results and its figure from the kept pages of a grid.",
     example="python -m pipeline.results pages=docs/results/street out=docs/results.md",
     arguments={
         "pages": "folder of pages that flows/grid.py kept (docs/results/street)",
@@ -44,7 +45,7 @@ def _run(_: Params, words: dict[str, str]) -> None:
     if not grid.is_file():
         raise ValueError(f"{grid}: no grid file there")
     rows = read_rows(folder)
-    page = yaml.safe_load(grid.read_text())
+    page = _read(grid)
     wanted = {name: row["title"] for name, row in page["rows"].items()}
     seeds = [int(seed) for seed in words.get("seeds", "0,1,2").split(",")]
     drawn = folder.parent / f"{folder.name}-offsets.svg"
@@ -60,6 +61,16 @@ def _run(_: Params, words: dict[str, str]) -> None:
     write_text(drawn, offset_figure(_lines(rows, list(wanted)), rows.get("fast")))
     write_text(out, text)
     print(f"{out}: {len(rows)} rows, {sum(len(row.pages) for row in rows.values())} pages")
+
+
+def _read(grid: Path) -> dict[str, Any]:
+    try:
+        page = yaml.safe_load(grid.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{grid}: not YAML: {error}") from None
+    if not isinstance(page, dict) or "rows" not in page:
+        raise ValueError(f"{grid}: expected a grid file with `rows`")
+    return page
 
 
 def _lines(rows: dict[str, Row], order: Sequence[str]) -> list[Row]:

@@ -1,4 +1,4 @@
-"""docs/results.md: what was measured, claim by claim, and what is still missing."""
+"""A page of results: what was measured, claim by claim, and what is still missing."""
 
 from __future__ import annotations
 
@@ -86,9 +86,7 @@ def _budget(rows: Mapping[str, Row]) -> str:
         )
     return _filled(
         f"{shared} each row trains {joint} updates of {batch} clips with the slow network frozen "
-        "(`params/grid/`). "
-        "These are minutes on two CPU cores, a small budget: differences within it are what is "
-        "compared, not the accuracy that these networks can reach."
+        "(`params/grid/`)."
     )
 
 

@@ -254,3 +254,17 @@ def test_nothing_to_show_is_one_sentence(tmp_path: Path, capsys) -> None:
         read_rows(tmp_path)
     with pytest.raises(ValueError, match="no page of row ila"):
         document({}, wanted={}, seeds=[0], figure="f", source="s")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("rows: a: b: c", "not YAML"), ("[1, 2]", "expected a grid file")]
+)
+def test_a_file_that_is_no_grid_is_named(
+    folder: Path, tmp_path: Path, text: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = tmp_path / "broken.yaml"
+    grid.write_text(text)
+
+    assert main([f"pages={folder}", f"grid={grid}", f"out={tmp_path / 'out.md'}"]) == 2
+
+    assert f"{grid}: {said}" in capsys.readouterr().err
