@@ -82,9 +82,13 @@ def test_results_do_not_pile_up():
 
 
 SLEEPY = """
+import signal
 import time
 from pathlib import Path
 from pipeline.parallel import over_all_cores
+
+# As at a terminal, also where the tests run in the background, with SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def sleep(number):
     Path(f"started-{number}").touch()
