@@ -10,6 +10,7 @@ import torch
 
 from mila.attention import inter_frame_local_attention
 from mila.cost import frame_costs
+from mila.encoders import normalise
 from mila.model import Mila, build_model
 from mila.overrides import load_params
 from mila.propagation import FrameFeatures
@@ -67,7 +68,8 @@ def _calls(model: Mila, size: tuple[int, int], device: str) -> dict[str, measuri
         .contiguous(memory_format=torch.channels_last)
         for _ in model.tasks
     ]
-    current = FrameFeatures(now, tuple(maps), offset=memory.offset + 1)
+    low = model.fast.low(normalise(now))
+    current = FrameFeatures(now, tuple(maps), low, offset=memory.offset + 1)
     own = torch.randn(1, settings.propagation.key_channels, *grid, device=device).bfloat16()
     return {
         "slow": lambda: model.slow_predictions(now),

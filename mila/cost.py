@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +79,9 @@ def frame_costs(model: Mila | ModelSettings, height: int, width: int) -> ModelCo
     heads += sum(count_layers(head.body, features.high) for _, head in twin.slow.heads.rows())
     between = twin.propagation.macs(h, w)
     fusion = 0 if twin.propagation.needs_scores else _count_fusions(twin, features)
-    preparation = between.keyframe + (fast_encoder if twin.propagation.needs_low else 0)
+    preparation = between.keyframe
+    if twin.propagation.needs_low:
+        preparation += count_layers(twin.fast, image, run=twin.fast.low)
     return ModelCosts(
         slow=slow_encoder + heads,
         fast=fast_encoder + heads,
@@ -94,8 +96,16 @@ def frame_costs(model: Mila | ModelSettings, height: int, width: int) -> ModelCo
     )
 
 
-def count_layers(network: nn.Module, *inputs: Tensor | Features) -> int:
-    """MACs of the convolutions and linear layers that run for these inputs, batch of one."""
+def count_layers(
+    network: nn.Module, *inputs: Tensor | Features, run: Callable[..., object] | None = None
+) -> int:
+    """MACs of the convolutions and linear layers that run for these inputs, batch of one.
+
+    Args:
+        network: Whose layers are counted.
+        inputs: Of the call.
+        run: What is called, if not the network itself.
+    """
     counted: list[int] = []
 
     def hook(layer: nn.Module, _: Any, output: Tensor) -> None:
@@ -110,7 +120,7 @@ def count_layers(network: nn.Module, *inputs: Tensor | Features) -> int:
     handles = [layer.register_forward_hook(hook) for layer in network.modules()]
     try:
         with torch.no_grad():
-            network(*inputs)
+            (run or network)(*inputs)
     finally:
         for handle in handles:
             handle.remove()

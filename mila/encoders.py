@@ -127,6 +127,11 @@ class Pyramid(nn.Module):
             y = lateral + F.interpolate(y, size=lateral.shape[-2:], mode="bilinear")
         return Features(high=self.out(y), low=levels[0])
 
+    def low(self, x: Tensor) -> Tensor:
+        """The low-level features alone."""
+        low: Tensor = self.stages[0](self.stem(x))
+        return low
+
 
 class ResNetEncoder(nn.Module):
     """A public ResNet with a neck."""
@@ -155,6 +160,10 @@ class ResNetEncoder(nn.Module):
         """Normalised image (B, 3, H, W) -> features; H and W are multiples of the stride."""
         trunk = self.trunk(x)
         return Features(high=upsampled(self.neck(trunk.high), self.enlarge), low=trunk.low)
+
+    def low(self, x: Tensor) -> Tensor:
+        """The low-level features alone."""
+        return self.trunk.low(x)
 
 
 Encoder = Pyramid | ResNetEncoder

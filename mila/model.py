@@ -247,7 +247,7 @@ class Mila(nn.Module):
 
     def _start(self, image: Tensor, slow: Tensor) -> PropagationMemory:
         maps = self._maps(slow)
-        low = self.fast(image).low if self.propagation.needs_low else None
+        low = self.fast.low(image) if self.propagation.needs_low else None
         scores = None
         if self.propagation.needs_scores:
             pairs = zip(self.slow.heads.rows(), maps, strict=True)

@@ -41,6 +41,9 @@ class PropagationSettings(Settings):
     """Reach of the attention window, in feature pixels; 0 looks at the same position only."""
     key_channels: int = Field(default=12, ge=4)
     """Channels of query and key."""
+    compare: Literal["low", "high"] = "low"
+    """ILA: what query and key are made of: low-level features of the fast encoder, which keyframes
+    then need too, or what the slow and the fast encoder give in the end."""
     task_specific: bool = False
     """TS: every task attends its own features."""
     multi_frame: bool = True

@@ -137,11 +137,16 @@ class ResNet(nn.Module):
 
     def forward(self, image: Tensor) -> TrunkFeatures:
         """Normalised image (B, 3, H, W) -> features."""
-        x = F.relu(self.bn1(self.conv1(image)))
-        low = x = self.get_submodule("layer1")(F.max_pool2d(x, 3, 2, 1))
+        low = x = self.low(image)
         for name in self.stages[1:]:
             x = self.get_submodule(name)(x)
         return TrunkFeatures(low=low, high=x)
+
+    def low(self, image: Tensor) -> Tensor:
+        """The low-level features alone, (B, low_channels, H/4, W/4)."""
+        x = F.relu(self.bn1(self.conv1(image)))
+        low: Tensor = self.get_submodule("layer1")(F.max_pool2d(x, 3, 2, 1))
+        return low
 
 
 def _steps(blocks: tuple[int, ...], stride: int) -> list[list[_Step]]:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mila.attention import attention_statistics, count_pairs, inter_frame_local_attention
@@ -71,7 +72,11 @@ class InterFrameLocalAttention(Propagation):
         self.prior = settings.prior
         self.tasks = sizes.tasks
         count = sizes.tasks if settings.task_specific else 1
-        self.projections = nn.ModuleList(Projection(settings, sizes.channels) for _ in range(count))
+        self.needs_low = settings.compare == "low"
+        compared = sizes.low_channels if self.needs_low else sizes.channels
+        self.projections = nn.ModuleList(
+            Projection(settings, sizes.channels, compared=compared) for _ in range(count)
+        )
         self.priors = nn.ModuleList(
             MotionPrior(settings, sizes.channels)
             for _ in range(count if settings.prior != "none" else 0)
@@ -83,7 +88,7 @@ class InterFrameLocalAttention(Propagation):
 
     def start(self, key: FrameFeatures) -> PropagationMemory:
         """Project the keyframe once."""
-        keys = self._keys([p.key(m) for p, m in self._attended(key)], is_keyframe=True)
+        keys = self._keys([p.key(m) for p, m in self._compared(key)], is_keyframe=True)
         return PropagationMemory(key, (Reference(keys, self._values(key, is_keyframe=True)),))
 
     def advance(
@@ -101,7 +106,7 @@ class InterFrameLocalAttention(Propagation):
         if propagated is not None and self.shared:
             compared = list(propagated.queries)
         else:
-            compared = [p.key(m) for p, m in self._attended(current)]
+            compared = [p.key(m) for p, m in self._compared(current)]
         keys = self._keys(compared, is_keyframe=False)
         carried = replace(current, maps=fused or current.maps)
         before = Reference(keys, self._values(carried, is_keyframe=False), present)
@@ -112,7 +117,7 @@ class InterFrameLocalAttention(Propagation):
     ) -> Propagated:
         """Attend the keyframe, and with MF the frame before."""
         maps, hints, queries, measured = [], [], [], []
-        for index, (projection, features) in enumerate(self._attended(current)):
+        for index, (projection, features) in enumerate(self._compared(current)):
             query = projection.query(features)
             scaled = self._asked(index, projection.scaled(query), current)
             window = _window(memory.references, index, scaled)
@@ -125,7 +130,7 @@ class InterFrameLocalAttention(Propagation):
                 present=window.present,
                 bias=bias,
             )
-            maps.append(out[:, : self.channels].to(features.dtype))
+            maps.append(out[:, : self.channels].to(current.maps[0].dtype))
             hints.append(self._hints(out[:, self.channels :]))
             queries.append(query)
             if diagnose:
@@ -145,7 +150,7 @@ class InterFrameLocalAttention(Propagation):
         Of the first sample and the first attention; with MF the weights on the frame before are
         left out, so a position's weights may sum to less than 1.
         """
-        projection, features = next(self._attended(current))
+        projection, features = next(self._compared(current))
         query = self._asked(0, projection.scaled(projection.query(features)), current)
         key = _window(memory.references, 0, query).key
         bias = None if self.bias is None else self.bias[: key.shape[1]]
@@ -174,6 +179,17 @@ class InterFrameLocalAttention(Propagation):
         for projection, features in zip(self.projections, frame.maps, strict=False):
             assert isinstance(projection, Projection)
             yield projection, features
+
+    def _compared(self, frame: FrameFeatures) -> Iterator[tuple[Projection, Tensor]]:
+        """Each attention with what it compares, at the size of the maps."""
+        if not self.needs_low:
+            yield from self._attended(frame)
+            return
+        if frame.low is None:
+            raise ValueError("propagation.compare=low needs FrameFeatures.low")
+        height, width = frame.maps[0].shape[-2:]
+        low = F.adaptive_avg_pool2d(frame.low, (height, width))
+        yield from ((projection, low) for projection, _ in self._attended(frame))
 
     def _asked(self, index: int, query: Tensor, current: FrameFeatures) -> Tensor:
         """The query of an attention, with its prior's side for every kind of reference."""

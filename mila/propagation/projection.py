@@ -20,18 +20,28 @@ _FIRST_TEMPERATURE = 10.0
 class Projection(nn.Module):
     """Query, key and value of one attention, made so that q.k / sqrt(d) is the score."""
 
-    def __init__(self, settings: PropagationSettings, channels: int) -> None:
+    def __init__(
+        self, settings: PropagationSettings, channels: int, *, compared: int | None = None
+    ) -> None:
+        """Build.
+
+        Args:
+            settings: Which projections there are, and how scores are scaled.
+            channels: C, of what is carried.
+            compared: Channels of what is compared, if that is something else.
+        """
         super().__init__()
-        self.features = channels
+        self.carried = channels
+        self.features = compared or channels
         self.scaling = settings.scaling
-        self.channels = channels if settings.projection == "none" else settings.key_channels
+        self.channels = self.features if settings.projection == "none" else settings.key_channels
         self.theta: nn.Conv2d | None = None
         self.theta_key: nn.Conv2d | None = None
         self.value_conv: nn.Conv2d | None = None
         if settings.projection != "none":
-            self.theta = _orthogonal(channels, self.channels)
+            self.theta = _orthogonal(self.features, self.channels)
         if settings.projection == "separate":
-            self.theta_key = _orthogonal(channels, self.channels)
+            self.theta_key = _orthogonal(self.features, self.channels)
         if settings.value == "conv":
             self.value_conv = nn.Conv2d(channels, channels, 1, bias=False)
             nn.init.dirac_(self.value_conv.weight)  # training starts from unchanged features
@@ -39,7 +49,7 @@ class Projection(nn.Module):
             self.log_temperature = nn.Parameter(torch.tensor(math.log(_FIRST_TEMPERATURE)))
 
     def query(self, features: Tensor) -> Tensor:
-        """Project features of the frame that asks, (B, C, h, w) -> (B, d, h, w)."""
+        """Project what is compared of the frame that asks -> (B, d, h, w)."""
         return self._compared(features if self.theta is None else self.theta(features))
 
     def key(self, features: Tensor) -> Tensor:
@@ -69,7 +79,7 @@ class Projection(nn.Module):
 
     def value_macs(self, height: int, width: int) -> int:
         """Multiply-adds of one value map."""
-        return 0 if self.value_conv is None else height * width * self.features**2
+        return 0 if self.value_conv is None else height * width * self.carried**2
 
     def _compared(self, projected: Tensor) -> Tensor:
         return F.normalize(projected, dim=1) if self.scaling == "cosine" else projected

@@ -52,7 +52,9 @@ def test_public_trunks_equal_the_traced_count(kind: str, neck: str) -> None:
 
 
 def test_attention_by_hand() -> None:
-    propagation = PropagationSettings(radius=1, key_channels=16, prior="motion", multi_frame=False)
+    propagation = PropagationSettings(
+        radius=1, key_channels=16, prior="motion", multi_frame=False, compare="high"
+    )
     settings = ModelSettings(propagation=propagation)
     h, w = SIZE[0] // 4, SIZE[1] // 4
     pairs = (3 * h - 2) * (3 * w - 2)
@@ -63,6 +65,20 @@ def test_attention_by_hand() -> None:
 
     assert costs.propagation == 64 * 16 * h * w + motion + pairs * (16 + prior + 64 + hints)
     assert costs.preparation == 64 * 16 * h * w
+
+
+def test_default_attention_by_hand() -> None:
+    h, w = SIZE[0] // 4, SIZE[1] // 4
+    pairs = (5 * h - 6) * (5 * w - 6)
+    references, hints, prior = 2, 5, 4
+    query, motion = 32 * 12 * h * w, 3 * 64 * h * w
+    stem, stage = 27 * 16 * 4 * h * w, (9 * 16 * 32 + 9 * 32 * 32 + 16 * 32) * h * w
+
+    costs = frame_costs(ModelSettings(), *SIZE)
+
+    compared = 12 + references * prior
+    assert costs.propagation == query + motion + references * pairs * (compared + 64 + hints)
+    assert costs.preparation == query + stem + stage
 
 
 def test_amortised_over_an_interval() -> None:

@@ -14,7 +14,8 @@ SIZES = FeatureSizes(channels=CHANNELS, feature_stride=4, low_channels=8, score_
 
 def build(hints: bool = True, **options: object) -> InterFrameLocalAttention:
     torch.manual_seed(0)
-    base = {"radius": 2, "key_channels": 8, "prior": "none", "multi_frame": False}
+    base = {"radius": 2, "key_channels": 8, "prior": "none", "compare": "high"}
+    base["multi_frame"] = False
     settings = PropagationSettings(**base | options)
     module = build_propagation(settings, SIZES, hints=hints)
     assert isinstance(module, InterFrameLocalAttention)

@@ -61,7 +61,8 @@ def test_product_is_the_definition(kind: str) -> None:
 
 def attention(**options: object) -> InterFrameLocalAttention:
     torch.manual_seed(0)
-    base = {"radius": 2, "key_channels": 8, "prior": "none", "multi_frame": False}
+    base = {"radius": 2, "key_channels": 8, "prior": "none", "compare": "high"}
+    base["multi_frame"] = False
     settings = PropagationSettings(**base | options)
     sizes = FeatureSizes(channels=CHANNELS, feature_stride=4, low_channels=8, score_channels=(5, 1))
     module = build_propagation(settings, sizes)

@@ -30,7 +30,8 @@ VARIANTS = {
     "ila unprojected": {"kind": "ila", "projection": "none", "value": "conv"},
     "ila cosine": {"kind": "ila", "scaling": "cosine"},
     "ila unscaled": {"kind": "ila", "scaling": "one"},
-    "ila near": {"kind": "ila", "prior": "near"},
+    "ila near": {"kind": "ila", "prior": "near", "compare": "high"},
+    "ila high": {"kind": "ila", "compare": "high"},
     "ila motion ts mf": {
         "kind": "ila",
         "prior": "motion",
@@ -238,7 +239,13 @@ def test_unknown_kind_is_named() -> None:
 
 @pytest.mark.parametrize(
     "kind, missing",
-    [("lvs", "low"), ("score_fusion", "scores"), ("exact_flow", "flow"), ("ila near", "offset")],
+    [
+        ("lvs", "low"),
+        ("ila", "low"),
+        ("score_fusion", "scores"),
+        ("exact_flow", "flow"),
+        ("ila near", "offset"),
+    ],
 )
 def test_missing_input_is_named(kind: str, missing: str) -> None:
     module = build(kind)
