@@ -38,7 +38,7 @@ def test_a_trial_trains_the_joint_stage_alone_with_offsets_below_its_interval():
 
 
 def test_the_frame_before_counts_as_a_processed_frame():
-    plain = load_params(["train.joint.batch_size=4"])
+    plain = load_params(["train.joint.batch_size=4", "model.propagation.multi_frame=false"])
     multi = load_params(["train.joint.batch_size=4", "model.propagation.multi_frame=true"])
     assert frames_per_update(plain) == 8
     assert frames_per_update(multi) == 12
