@@ -116,4 +116,10 @@ def test_one_and_two_ranks_train_the_same_networks(tmp_path: Path, params: Param
     assert [len(of_stage) for of_stage in losses] == [3] * len(build_stages(params.train))
     torch.testing.assert_close(both, losses, rtol=1e-4, atol=0)
     torch.testing.assert_close(also, both, rtol=0, atol=0)
-    torch.testing.assert_close(two, one, rtol=1e-3, atol=1e-4)
+    assert two.keys() == one.keys()
+    for name, expected in one.items():
+        # Tensors as a whole: AdamW divides a gradient by its own size, so where one is rounding
+        # noise, a single weight moves by up to the learning rate either way.
+        apart = torch.linalg.vector_norm(two[name].double() - expected.double())
+        size = torch.linalg.vector_norm(expected.double())
+        assert apart <= 1e-3 * size + 1e-6, f"{name}: {apart} apart, size {size}"
