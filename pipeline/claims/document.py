@@ -110,7 +110,7 @@ def _propagation(rows: Mapping[str, Row], figure: str) -> str:
 
 Same slow and fast networks, fusion, heads and updates; only the propagation differs. Means over the
 ages 1..K-1, keyframes left out. The module's GMAC is all between features and propagated features
-on one frame.
+on one frame; what a keyframe needs for it (low-level features, keys) counts in GMAC per frame only.
 
 {propagation_table(ila, others, intervals)}
 
