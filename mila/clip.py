@@ -32,7 +32,8 @@ class Clip:
         frames: Index of every frame in its video, int64, (B, T).
         keys: Name of every clip.
         flow: Backward flow in pixels, float32, (B, T, 2, H, W): pixel p of frame t was at p + flow
-            in the frame before; NaN where it was hidden or outside. None if it was not asked for.
+            in the clip's frame before; NaN where it was hidden or outside. None if it was not asked
+            for.
     """
 
     images: Tensor

@@ -69,6 +69,11 @@ class PropagationSettings(Settings):
         return self.kind == "ila" and self.multi_frame
 
     @property
+    def needs_flow(self) -> bool:
+        """Whether clips need exact motion."""
+        return self.kind == "exact_flow"
+
+    @property
     def carries_fused(self) -> bool:
         """Whether what was fused for a frame serves the next one."""
         return self.attends_frame_before and self.before == "fused"

@@ -6,7 +6,7 @@ epoch's order) alone: batches do not depend on loader processes, ranks or restar
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from mila.clip import Clip
 from mila.data.collate import LoadedClip, collate
 from mila.data.draws import FrameDraw, draw_frames
+from mila.data.flow_chain import flow_between_drawn
 from mila.data.handover import LoadedBatch
 from mila.data.manifest import ClipRow, Manifest
 from mila.data.plan import (
@@ -55,7 +56,7 @@ class LoaderSettings:
     clips_from_stills: bool = False
     """Make clips of single frames; without effect, and so refused, unless draw is offset."""
     flow: bool = False
-    """Decode optical flow too."""
+    """Optical flow too: of every frame to the one drawn before it."""
     workers: int = 0
     """Loader processes; 0 loads in the calling process."""
     timeout_s: float = 600.0
@@ -189,7 +190,8 @@ class _BatchDataset(Dataset[LoadedBatch | _Failure]):
         settings, row = self._settings, self._rows[planned.clip]
         fields = self._reader.read(row)
         random = _generator(settings.seed, planned)
-        want = [*settings.tasks, "flow"] if settings.flow else settings.tasks
+        decodes_flow = settings.flow and settings.draw.kind != "offset"
+        want = [*settings.tasks, "flow"] if decodes_flow else settings.tasks
         if settings.clips_from_stills and row.frames == 1:
             offset = int(random.integers(1, settings.draw.max_offset + 1))
             ages = settings.draw.ages(offset)
@@ -200,6 +202,9 @@ class _BatchDataset(Dataset[LoadedBatch | _Failure]):
             labelled = row.labelled(settings.tasks)
             frames = draw_frames(settings.draw, row.frames, labelled, random)
             clip = decode_clip(fields, key=row.key, frames=frames, want=want)
+            if settings.flow and settings.draw.kind == "offset":
+                flow = flow_between_drawn(fields, frames, key=row.key)
+                clip = replace(clip, flow=flow)
             numbers = [row.start + frame for frame in frames]
         if settings.augmentation is not None:
             clip = augment(clip, settings.augmentation, random)

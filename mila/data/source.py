@@ -58,6 +58,7 @@ def training_loader(
     *,
     batch_size: int,
     seed: int,
+    flow: bool = False,
 ) -> ClipLoader:
     """The training split, shuffled and augmented as the settings say."""
     return ClipLoader(
@@ -74,6 +75,7 @@ def training_loader(
                 crop=data.crop, scale=data.scale, flip=data.flip, colour=data.colour
             ),
             clips_from_stills=data.clips_from_stills and draw.kind == "offset",
+            flow=flow,
             workers=data.loader_workers,
         ),
     )

@@ -35,6 +35,7 @@ class ShardSource:
             self._params.model.tasks,
             batch_size=stage.settings.batch_size,
             seed=stage.seed,
+            flow=stage.is_joint and self._params.model.propagation.needs_flow,
         )
         return loader.stream(start, rank=self._rank, world_size=self._world_size)
 

@@ -103,7 +103,8 @@ def joint_losses(
     """
     trains_slow = settings.gradient != "frozen"
     with hardware.arithmetic():
-        out = model.joint(clip.images, clip.frames, train_slow=trains_slow)
+        flow = None if clip.flow is None else clip.flow[:, -1]
+        out = model.joint(clip.images, clip.frames, train_slow=trains_slow, flow=flow)
     labels = clip.labels_at(-1)
     task, parts = players.task_loss(out.predictions, labels)
     terms: dict[str, Tensor] = {"task": task}

@@ -11,8 +11,10 @@ from mila.clip import Clip, Labels
 from mila.config import Params
 from mila.data.draws import FrameDraw
 from mila.data.source import DataSource, evaluation_loader, moved_stills_loader, open_source
+from mila.keyframes import FixedSchedule
 from mila.metrics import Metrics, build_metrics
 from mila.model import Mila
+from mila.streaming import frame_at, stream
 from mila.training.stages import Stage
 from mila.training.state import TrainState
 from mila.training.update import Hardware
@@ -59,7 +61,8 @@ class Validation:
             )
             loader = moved_stills_loader(self._source, "val", tasks, draw)
         else:
-            loader = evaluation_loader(self._source, "val", tasks)
+            flow = stage.is_joint and self._params.model.propagation.needs_flow
+            loader = evaluation_loader(self._source, "val", tasks, flow=flow)
         return (clip for clip, _ in loader.epoch())
 
     def _moves_stills(self, stage: Stage) -> bool:
@@ -75,10 +78,10 @@ class Validation:
             out = model.joint(clip.images, clip.frames, train_slow=False)
             metrics.add(out.predictions, clip.labels_at(-1))
         else:
-            interval = self._params.evaluation.keyframe_interval
-            steps = model(clip.images, keyframe_interval=interval)
-            for t, (predictions, _) in enumerate(steps):
-                metrics.add(predictions, clip.labels_at(t))
+            schedule = FixedSchedule(self._params.evaluation.keyframe_interval)
+            frames = (frame_at(clip, t) for t in range(clip.images.shape[1]))
+            for answer in stream(model, frames, schedule):
+                metrics.add(answer.predictions, clip.labels_at(answer.index))
 
 
 def _of_frames(clip: Clip, chosen: Tensor) -> Labels:

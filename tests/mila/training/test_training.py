@@ -71,6 +71,17 @@ def test_a_stopped_run_ends_like_a_whole_one(
     assert same_bits(weights(tmp_path / "parts"), weights(tmp_path / "whole"))
 
 
+def test_exact_motion_is_trained_and_validated(tmp_path: Path, params: Params) -> None:
+    params = with_words(params, "model.propagation.kind=exact_flow")
+    seen: list[Report] = []
+
+    work(LocalContext(tmp_path / "run", show=seen.append), params)
+
+    joint = [report for report in seen if report.stage == "joint"]
+    assert joint
+    assert all(0 < r.metrics["val/depth/abs_rel"] < float("inf") for r in joint)
+
+
 def test_a_finished_run_trains_no_further(tmp_path: Path, params: Params) -> None:
     work(LocalContext(tmp_path / "run"), params)
     seen: list[Report] = []
