@@ -132,14 +132,12 @@ def decode_clip(
     """
     meta = read_meta(fields, key=key)
     chosen = list(range(meta["frames"])) if frames is None else list(frames)
-    size = (meta["height"], meta["width"])
-    reader = _FieldReader(fields, key, size)
-    shape = (len(chosen), *size)
+    reader = _FieldReader(fields, key, meta)
+    shape = (len(chosen), *reader.size)
     images = np.empty((*shape, 3), np.uint8)
     semseg = np.full(shape, IGNORE_LABEL, np.uint8)
     depth = np.zeros(shape, np.float32)
     normals: Float32 | None = None
-    flow: Float32 | None = None
     scale = np.float32(meta["depth_units_per_metre"])
     for i, t in enumerate(chosen):
         images[i] = reader.image(t)
@@ -150,9 +148,6 @@ def decode_clip(
         if "normals" in want and (rgb := reader.png(t, "normals", np.uint8, 3)) is not None:
             normals = np.zeros((*shape, 3), np.float32) if normals is None else normals
             normals[i] = codecs.normals_from_rgb(rgb)
-        if "flow" in want and (rgb := reader.png(t, "flow", np.uint16, 3)) is not None:
-            flow = np.full((*shape, 2), np.nan, np.float32) if flow is None else flow
-            flow[i] = codecs.flow_from_rgb(rgb)
     intrinsics = meta["intrinsics"]
     return ClipArrays(
         key=key,
@@ -164,11 +159,22 @@ def decode_clip(
         semseg=semseg,
         depth=depth,
         normals=normals,
-        flow=flow,
+        flow=_flow(reader, chosen) if "flow" in want else None,
         intrinsics=None if intrinsics is None else tuple(intrinsics),
         label_set=meta["label_set"],
         depth_units_per_metre=meta["depth_units_per_metre"],
     )
+
+
+def decode_flow(
+    fields: Mapping[str, bytes], *, key: str = "", frames: Sequence[int]
+) -> Float32 | None:
+    """Decode optical flow alone, (T, H, W, 2); None if no frame asked for has any.
+
+    Raises:
+        ValueError: As `decode_clip`.
+    """
+    return _flow(_FieldReader(fields, key, read_meta(fields, key=key)), frames)
 
 
 def read_meta(fields: Mapping[str, bytes], *, key: str = "") -> dict[str, Any]:
@@ -210,6 +216,18 @@ def _check(clip: ClipArrays) -> None:
             raise ValueError(f"clip {clip.key}: {name} must be uint8")
 
 
+def _flow(reader: "_FieldReader", frames: Sequence[int]) -> Float32 | None:
+    """Flow of some frames; NaN for those without."""
+    stored = [reader.png(t, "flow", np.uint16, 3) for t in frames]
+    if all(rgb is None for rgb in stored):
+        return None
+    flow = np.full((len(stored), *reader.size, 2), np.nan, np.float32)
+    for target, rgb in zip(flow, stored, strict=True):
+        if rgb is not None:
+            target[:] = codecs.flow_from_rgb(rgb)
+    return flow
+
+
 def _label_pixels(clip: ClipArrays, t: int) -> dict[str, codecs.Pixels]:
     """The label images of one frame in the form that is stored, those that say something."""
     pixels: dict[str, codecs.Pixels] = {}
@@ -228,10 +246,10 @@ def _label_pixels(clip: ClipArrays, t: int) -> dict[str, codecs.Pixels]:
 class _FieldReader:
     """Decodes fields of one sample and names what is wrong with them."""
 
-    def __init__(self, fields: Mapping[str, bytes], key: str, size: tuple[int, int]) -> None:
+    def __init__(self, fields: Mapping[str, bytes], key: str, meta: Mapping[str, Any]) -> None:
         self._fields = fields
         self._key = key
-        self._size = size
+        self.size = (meta["height"], meta["width"])
 
     def image(self, frame: int) -> UInt8:
         name = field_name(frame, "image")
@@ -264,8 +282,8 @@ class _FieldReader:
         return pixels
 
     def _check_size(self, name: str, pixels: codecs.Pixels) -> None:
-        if pixels.shape[:2] != self._size:
+        if pixels.shape[:2] != self.size:
             raise ValueError(
                 f"sample {self._key!r}, field {name}: {pixels.shape[0]}x{pixels.shape[1]} pixels, "
-                f"{META_FIELD} says {self._size[0]}x{self._size[1]}"
+                f"{META_FIELD} says {self.size[0]}x{self.size[1]}"
             )

@@ -25,6 +25,7 @@ from mila.propagation.interface import (
     conv_macs,
     no_hints,
 )
+from mila.warping import through, warp
 
 _TAPS = 4
 
@@ -100,34 +101,13 @@ class ExactFlowWarp(Propagation):
         return PropagationMacs(keyframe=0, frame=0)
 
 
-def warp(maps: Tensor, flow: Tensor) -> Tensor:
-    """Read maps (B, C, h, w) at p + flow, (B, 2, h, w) in pixels of the maps, bilinearly.
-
-    Beyond the map its border is read.
-    """
-    height, width = maps.shape[-2:]
-    dtype = torch.promote_types(maps.dtype, torch.float32)
-    rows = torch.arange(height, device=flow.device, dtype=dtype)
-    columns = torch.arange(width, device=flow.device, dtype=dtype)
-    # grid_sample without aligned corners: pixel i lies at (2 i + 1) / size - 1.
-    x = (2 * (columns + flow[:, 0].to(dtype)) + 1) / width - 1
-    y = (2 * (rows[:, None] + flow[:, 1].to(dtype)) + 1) / height - 1
-    grid = torch.stack([x, y], dim=-1)
-    warped = F.grid_sample(maps.to(dtype), grid, padding_mode="border", align_corners=False)
-    return warped.to(maps.dtype)
-
-
 def _through(memory: PropagationMemory, current: FrameFeatures) -> Tensor:
     """Flow from the current frame to the keyframe, image pixels; NaN where unknown."""
     if current.flow is None:
         raise ValueError("exact_flow needs clips with flow; these have none")
     if memory.flow is None:
         return current.flow
-    known = current.flow.nan_to_num()
-    unknown = memory.flow.isnan().any(dim=1, keepdim=True)
-    before = warp(memory.flow.nan_to_num(), known)
-    lost = warp(unknown.float(), known) > 0
-    return (current.flow + before).masked_fill(lost, torch.nan)
+    return through(memory.flow, current.flow)
 
 
 def _to_features(flow: Tensor, size: tuple[int, int]) -> Tensor:

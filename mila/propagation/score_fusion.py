@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from mila.propagation.flow_net import FlowNet
-from mila.propagation.flow_warp import warp
 from mila.propagation.interface import (
     FeatureSizes,
     FrameFeatures,
@@ -23,6 +22,7 @@ from mila.propagation.interface import (
     conv_macs,
     no_hints,
 )
+from mila.warping import warp
 
 _TAPS = 4
 

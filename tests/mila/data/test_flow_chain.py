@@ -9,7 +9,7 @@ import torch
 from mila.data.draws import FrameDraw
 from mila.data.flow_chain import chained, flow_between_drawn
 from mila.data.sample import encode_clip
-from mila.propagation.flow_warp import warp
+from mila.warping import warp
 
 
 def uniform(*vectors: tuple[float, float]) -> np.ndarray:

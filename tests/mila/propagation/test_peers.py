@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from mila.config import PropagationSettings
 from mila.propagation import FeatureSizes, FrameFeatures, build_propagation
 from mila.propagation.flow_net import FlowNet, eighth
-from mila.propagation.flow_warp import ExactFlowWarp, warp
+from mila.propagation.flow_warp import ExactFlowWarp
 from mila.propagation.global_attention import MOST_KEYS
 from mila.propagation.lvs import PredictedKernels, gather
+from mila.warping import warp
 
 SIZES = FeatureSizes(channels=8, feature_stride=4, low_channels=8, score_channels=(5,))
 
