@@ -56,6 +56,10 @@ class Clip:
         """Labels of one frame of every clip."""
         return {task: label[:, index] for task, label in self.labels.items()}
 
+    def labels_of(self, samples: Tensor, positions: Tensor) -> Labels:
+        """Labels of some frames: clips (N,) and their frames (N,)."""
+        return {task: label[samples, positions] for task, label in self.labels.items()}
+
 
 def valid_pixels(task: str, label: Tensor) -> Tensor:
     """Where a label counts, bool, (B, H, W)."""

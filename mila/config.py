@@ -125,6 +125,12 @@ class LossSettings(Settings):
     gradient: Literal["both", "fast", "frozen"] = "frozen"
     """Who receives alignment gradients: both, the fast encoder only, or slow frozen altogether."""
 
+    @property
+    def needs_slow(self) -> bool:
+        """Whether the joint stage needs the slow network on supervised frames."""
+        weights = (self.soft, self.fused, self.propagated, self.align)
+        return self.gradient != "frozen" or self.adversary != "none" or any(weights)
+
 
 class StageSettings(Settings):
     """One stage of training."""
@@ -156,6 +162,9 @@ class TrainSettings(Settings):
     """All on clips with random offsets."""
     max_offset: int = Field(default=6, ge=1)
     """Largest distance from the keyframe drawn in the joint stage."""
+    supervised: int = Field(default=1, ge=1)
+    """Joint stage: consecutive frames of a clip that are supervised; all of them share its one
+    keyframe. Those that lie before it do not count."""
     clip_gradient: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient."""
     ema: float = Field(default=0.0, ge=0, lt=1)
@@ -244,6 +253,11 @@ class Params(Settings):
     sweep: SweepSettings = SweepSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     tracking: TrackingSettings = TrackingSettings()
+
+    @property
+    def joint_run(self) -> int:
+        """Frames that the joint stage walks after a keyframe, up to the last supervised one."""
+        return max(self.train.supervised, 2 if self.model.propagation.attends_frame_before else 1)
 
     @model_validator(mode="after")
     def _no_setting_without_effect(self) -> Params:

@@ -46,27 +46,6 @@ class Memory:
     diagnostics: dict[str, Tensor]
 
 
-@dataclass(frozen=True)
-class JointOutput:
-    """One training pass over (keyframe, [frame before], frame).
-
-    Attributes:
-        predictions: Of the frame, by the non-keyframe path.
-        slow_predictions: Of the frame, by the slow network.
-        propagated: Z, one map per task (the same for all without TS).
-        fused: Y, one map per task (one for all without TS).
-        slow_features: The slow encoder's map of the frame.
-        fast_features: The fast encoder's map of the frame.
-    """
-
-    predictions: Predictions
-    slow_predictions: Predictions
-    propagated: tuple[Tensor, ...]
-    fused: tuple[Tensor, ...]
-    slow_features: Tensor
-    fast_features: Tensor
-
-
 class Mila(nn.Module):
     """The whole model; nothing about a stream is kept on the module."""
 
@@ -159,42 +138,51 @@ class Mila(nn.Module):
         """
         if not isinstance(self.propagation, InterFrameLocalAttention):
             raise ValueError(f"{self.settings.propagation.kind} has no local attention to draw")
-        _, current = self._fast_both(normalise(image), memory.offset + 1)
+        _, current = self.fast_both(normalise(image), memory.offset + 1)
         return self.propagation.weights_at(memory.propagation, current, points)
 
-    def joint(
-        self, images: Tensor, frames: Tensor, *, train_slow: bool, flow: Tensor | None = None
-    ) -> JointOutput:
-        """One training pass.
+    def start(self, image: Tensor, slow: Tensor) -> PropagationMemory:
+        """Remember a keyframe: its normalised image and its slow features (B, C, h, w)."""
+        maps = self._maps(slow)
+        low = self.fast.low(image) if self.propagation.needs_low else None
+        scores = None
+        if self.propagation.needs_scores:
+            pairs = zip(self.slow.heads.rows(), maps, strict=True)
+            scores = tuple(head.scores(m, squeezed=self.task_specific) for (_, head), m in pairs)
+        return self.propagation.start(FrameFeatures(image, maps, low, scores))
 
-        Args:
-            images: Keyframe, optionally the frame before, and the frame itself, (B, T, 3, H, W).
-            frames: Their indices in the video, (B, T).
-            train_slow: Whether the slow network gets a gradient.
-            flow: Exact backward flow from the frame to its keyframe, (B, 2, H, W); for
-                `exact_flow` only.
+    def fast_both(
+        self, image: Tensor, offset: Tensor, flow: Tensor | None = None
+    ) -> tuple[Features, FrameFeatures]:
+        """The fast encoder on normalised images (B, 3, H, W): for the fusion, for the propagation.
+
+        Offsets (B,) are frames since the keyframe; flow as in `FrameFeatures`.
         """
-        size = image_size(images[:, 0])
-        key_image, image = normalise(images[:, 0]), normalise(images[:, -1])
-        with torch.set_grad_enabled(train_slow and torch.is_grad_enabled()):
-            both = self.slow.encoder(torch.cat([key_image, image])).high
-            slow_key, slow_now = both.chunk(2)
-            slow_predictions = self.slow.read(slow_now, size)
-        memory = self._start(key_image, slow_key)
-        offset = (frames[:, -1] - frames[:, 0]).to(images.device)
-        if self.settings.propagation.attends_frame_before:
-            memory = self._advance(memory, normalise(images[:, 1]), offset - 1)
-        features, current = self._fast_both(image, offset, flow)
-        propagated = self.propagation.step(memory, current)
-        fused = self._fuse(propagated, features, offset)
-        return JointOutput(
-            predictions=self._answer(propagated, fused, size),
-            slow_predictions=slow_predictions,
-            propagated=propagated.maps,
-            fused=fused,
-            slow_features=slow_now,
-            fast_features=features.high,
+        features = self.fast(image)
+        maps = self._maps(features.high)
+        scores = None
+        if self.propagation.needs_scores:
+            pairs = zip(self.heads.rows(), maps, strict=True)
+            scores = tuple(head.scores(m) for (_, head), m in pairs)
+        return features, FrameFeatures(image, maps, features.low, scores, flow, offset)
+
+    def fuse(self, propagated: Propagated, current: Features, offset: Tensor) -> tuple[Tensor, ...]:
+        """Y, (B, C, h, w), one map per task with TS, else one for all."""
+        return tuple(
+            fusion(z, current, propagated.hints, offset)
+            for fusion, z in zip(self.fusions, propagated.maps, strict=False)
         )
+
+    def answer(
+        self, propagated: Propagated, fused: tuple[Tensor, ...], size: tuple[int, int]
+    ) -> Predictions:
+        """What the non-keyframe heads say of fused features, at image size (H, W)."""
+        heads = self.heads.rows()
+        if propagated.scores is not None:
+            pairs = zip(heads, propagated.scores, strict=True)
+            return {task: head.finish(scores, size) for (task, head), scores in pairs}
+        maps = fused if self.task_specific else fused * len(self.tasks)
+        return {task: head(y, size) for (task, head), y in zip(heads, maps, strict=True)}
 
     def start_joint(self) -> None:
         """Begin the joint stage: the fast path is a copy of the fast network, with slow heads."""
@@ -207,7 +195,7 @@ class Mila(nn.Module):
     def _keyframe(self, image: Tensor) -> tuple[Predictions, Memory]:
         x = normalise(image)
         slow = self.slow.encoder(x).high
-        start = self._start(x, slow)
+        start = self.start(x, slow)
         offset = torch.zeros(image.shape[0], device=image.device, dtype=torch.long)
         memory = Memory(start, self._maps(slow), offset, {})
         return self.slow.read(slow, image_size(image)), memory
@@ -216,10 +204,10 @@ class Mila(nn.Module):
         self, image: Tensor, memory: Memory, *, flow: Tensor | None, diagnose: bool
     ) -> tuple[Predictions, Memory]:
         offset = memory.offset + 1
-        features, current = self._fast_both(normalise(image), offset, flow)
+        features, current = self.fast_both(normalise(image), offset, flow)
         propagated = self.propagation.step(memory.propagation, current, diagnose=diagnose)
-        fused = self._fuse(propagated, features, offset)
-        predictions = self._answer(propagated, fused, image_size(image))
+        fused = self.fuse(propagated, features, offset)
+        predictions = self.answer(propagated, fused, image_size(image))
         kept = self.propagation.advance(
             memory.propagation,
             current,
@@ -228,66 +216,11 @@ class Mila(nn.Module):
         )
         return predictions, Memory(kept, memory.key, offset, propagated.diagnostics)
 
-    def _advance(
-        self, memory: PropagationMemory, before: Tensor, offset: Tensor
-    ) -> PropagationMemory:
-        """Training: let the frame before join; where it is the keyframe it is not looked at.
-
-        What is fused for it comes from the keyframe alone: one step of what a stream does.
-        """
-        features, current = self._fast_both(before, offset)
-        propagated: Propagated | None = None
-        fused: tuple[Tensor, ...] = ()
-        if self.settings.propagation.carries_fused:
-            propagated = self.propagation.step(memory, current)
-            fused = self._fuse(propagated, features, offset)
-        return self.propagation.advance(
-            memory, current, propagated=propagated, fused=fused, present=offset >= 1
-        )
-
-    def _start(self, image: Tensor, slow: Tensor) -> PropagationMemory:
-        maps = self._maps(slow)
-        low = self.fast.low(image) if self.propagation.needs_low else None
-        scores = None
-        if self.propagation.needs_scores:
-            pairs = zip(self.slow.heads.rows(), maps, strict=True)
-            scores = tuple(head.scores(m, squeezed=self.task_specific) for (_, head), m in pairs)
-        return self.propagation.start(FrameFeatures(image, maps, low, scores))
-
-    def _fast_both(
-        self, image: Tensor, offset: Tensor, flow: Tensor | None = None
-    ) -> tuple[Features, FrameFeatures]:
-        features = self.fast(image)
-        maps = self._maps(features.high)
-        scores = None
-        if self.propagation.needs_scores:
-            pairs = zip(self.heads.rows(), maps, strict=True)
-            scores = tuple(head.scores(m) for (_, head), m in pairs)
-        return features, FrameFeatures(image, maps, features.low, scores, flow, offset)
-
     def _maps(self, features: Tensor) -> tuple[Tensor, ...]:
         """One map per task: E_tau(X) with TS, else the same map for all."""
         if not self.task_specific:
             return (features,) * len(self.tasks)
         return tuple(head.squeeze(features) for _, head in self.slow.heads.rows())
-
-    def _fuse(
-        self, propagated: Propagated, current: Features, offset: Tensor
-    ) -> tuple[Tensor, ...]:
-        return tuple(
-            fusion(z, current, propagated.hints, offset)
-            for fusion, z in zip(self.fusions, propagated.maps, strict=False)
-        )
-
-    def _answer(
-        self, propagated: Propagated, fused: tuple[Tensor, ...], size: tuple[int, int]
-    ) -> Predictions:
-        heads = self.heads.rows()
-        if propagated.scores is not None:
-            pairs = zip(heads, propagated.scores, strict=True)
-            return {task: head.finish(scores, size) for (task, head), scores in pairs}
-        maps = fused if self.task_specific else fused * len(self.tasks)
-        return {task: head(y, size) for (task, head), y in zip(heads, maps, strict=True)}
 
 
 def build_model(settings: ModelSettings) -> Mila:

@@ -1,4 +1,4 @@
-"""Which frames of a clip are used: one labelled frame, a keyframe and a later frame, or all."""
+"""Which frames of a clip are used: one labelled frame, a keyframe and later frames, or all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ class FrameDraw:
     """What is drawn from every clip."""
 
     kind: Literal["single", "offset", "all"]
-    """single: one labelled frame. offset: a keyframe and a labelled frame after it. all: every
-    frame, in order."""
+    """single: one labelled frame. offset: a keyframe and the frames up to a labelled one after it.
+    all: every frame, in order."""
     max_offset: int = 0
     """offset: largest distance of the keyframe from the labelled frame."""
-    multi_frame: bool = False
-    """offset: also the frame just before the labelled one."""
+    run: int = 1
+    """offset: frames up to the labelled one, it included, that are drawn after the keyframe."""
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict the kind."""
         if self.kind == "offset" and self.max_offset < 1:
             raise ValueError(f"frame draw offset: max_offset is {self.max_offset}, expected >= 1")
-        if self.kind != "offset" and (self.max_offset or self.multi_frame):
-            raise ValueError(f"frame draw {self.kind}: max_offset and multi_frame have no effect")
+        if self.kind != "offset" and (self.max_offset or self.run != 1):
+            raise ValueError(f"frame draw {self.kind}: max_offset and run have no effect")
 
     @property
     def earliest(self) -> int:
@@ -32,8 +32,12 @@ class FrameDraw:
         return 1 if self.kind == "offset" else 0
 
     def ages(self, offset: int) -> tuple[int, ...]:
-        """Distances of the drawn frames from the last one: keyframe, frame before, frame."""
-        return (offset, 1, 0) if self.multi_frame else (offset, 0)
+        """Distances of the drawn frames from the last one: the keyframe, then the run.
+
+        A run longer than the offset begins with the keyframe again, once for each frame that lies
+        before it.
+        """
+        return (offset, *(min(age, offset) for age in reversed(range(self.run))))
 
 
 def draw_frames(
@@ -51,7 +55,7 @@ def draw_frames(
         random: Where the randomness comes from; not used for `all`.
 
     Returns:
-        Frame indices in time order: 1 for single, 2 or (multi_frame) 3 for offset, else all.
+        Frame indices in time order: 1 for single, 1 + run for offset, else all.
     """
     if draw.kind == "all":
         return list(range(frames))

@@ -128,7 +128,15 @@ def _update(state: TrainState, stage: Stage, clip: Clip, hardware: Hardware) -> 
         distil=state.params.loss.distil,
     )
     if stage.is_joint:
-        numbers = update_joint(state.model, clip, players, state.params.loss, hardware)
+        params = state.params
+        numbers = update_joint(
+            state.model,
+            clip,
+            players,
+            params.loss,
+            hardware,
+            supervised=params.train.supervised,
+        )
     else:
         net = state.model.slow if stage.name == "slow" else state.model.fast_alone
         numbers = update_per_frame(net, clip, players, hardware)

@@ -45,5 +45,5 @@ class ShardSource:
         return FrameDraw(
             "offset",
             max_offset=self._params.train.max_offset,
-            multi_frame=self._params.model.propagation.attends_frame_before,
+            run=self._params.joint_run,
         )

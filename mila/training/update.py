@@ -16,6 +16,7 @@ from torch.optim import AdamW
 from mila.clip import Clip
 from mila.config import LossSettings
 from mila.discriminator import Discriminator, unit_rms
+from mila.joint import JointOutput, joint_pass
 from mila.losses import (
     TaskLoss,
     discriminator_loss,
@@ -25,7 +26,7 @@ from mila.losses import (
     soft_loss,
     total_of,
 )
-from mila.model import JointOutput, Mila
+from mila.model import Mila
 from mila.per_frame import PerFrame
 from mila.training.optim import average_gradients, parameters_of
 
@@ -94,18 +95,31 @@ class JointLosses:
 
 
 def joint_losses(
-    model: Mila, clip: Clip, players: Players, settings: LossSettings, hardware: Hardware
+    model: Mila,
+    clip: Clip,
+    players: Players,
+    settings: LossSettings,
+    hardware: Hardware,
+    *,
+    supervised: int = 1,
 ) -> JointLosses:
-    """Losses of the joint stage on clips (keyframe, [frame before], frame).
+    """Losses of the joint stage on clips: a keyframe and the frames after it.
 
-    Supervision and alignment act on the last frame of the clip: one extra slow pass gives its slow
-    features, soft targets, and the labelled frame of the slow heads.
+    Supervision and alignment act on the last `supervised` frames of every clip. Terms that need
+    slow features, soft targets or slow heads there let the slow network see those frames too.
     """
     trains_slow = settings.gradient != "frozen"
     with hardware.arithmetic():
-        flow = None if clip.flow is None else clip.flow[:, -1]
-        out = model.joint(clip.images, clip.frames, train_slow=trains_slow, flow=flow)
-    labels = clip.labels_at(-1)
+        out = joint_pass(
+            model,
+            clip.images,
+            clip.frames,
+            train_slow=trains_slow,
+            supervised=supervised,
+            with_slow=settings.needs_slow,
+            flow=clip.flow,
+        )
+    labels = clip.labels_of(out.samples, out.positions)
     task, parts = players.task_loss(out.predictions, labels)
     terms: dict[str, Tensor] = {"task": task}
     weights: dict[str, float] = {"task": 1.0}
@@ -115,7 +129,23 @@ def joint_losses(
     if settings.soft > 0:
         targets = {k: v.detach() for k, v in out.slow_predictions.items()}
         terms["soft"], weights["soft"] = soft_loss(out.predictions, targets), settings.soft
-    slow = out.slow_features if settings.gradient == "both" else out.slow_features.detach()
+    if out.slow_features is not None:
+        _add_feature_terms(terms, weights, out, settings)
+        parts.update(_add_adversary(terms, weights, out, players, settings))
+    return JointLosses(total_of(terms, weights), {**terms, **parts}, out)
+
+
+def _aligned(out: JointOutput, settings: LossSettings) -> Tensor:
+    """Slow features of the supervised frames, with gradient where the slow network gets one."""
+    assert out.slow_features is not None
+    return out.slow_features if settings.gradient == "both" else out.slow_features.detach()
+
+
+def _add_feature_terms(
+    terms: dict[str, Tensor], weights: dict[str, float], out: JointOutput, settings: LossSettings
+) -> None:
+    """Distances of feature maps to the slow network's."""
+    slow = _aligned(out, settings)
     if settings.fused > 0:
         terms["fused"] = torch.stack([feature_l1(y, slow.detach()) for y in out.fused]).mean()
         weights["fused"] = settings.fused
@@ -124,18 +154,28 @@ def joint_losses(
         terms["propagated"], weights["propagated"] = torch.stack(near).mean(), settings.propagated
     if settings.align > 0:
         terms["align"], weights["align"] = feature_l1(slow, out.fast_features), settings.align
-    net = players.discriminator
-    if net is not None and settings.adversary == "reversal":
-        terms["adversary"], parts["discriminator_accuracy"] = reversal_loss(
-            net, slow, out.fast_features, beta=players.beta
-        )
+
+
+def _add_adversary(
+    terms: dict[str, Tensor],
+    weights: dict[str, float],
+    out: JointOutput,
+    players: Players,
+    settings: LossSettings,
+) -> dict[str, Tensor]:
+    """The adversarial term, if there is one; gives what is only recorded."""
+    net, slow = players.discriminator, _aligned(out, settings)
+    if net is None or settings.adversary == "none":
+        return {}
+    if settings.adversary == "reversal":
+        terms["adversary"], right = reversal_loss(net, slow, out.fast_features, beta=players.beta)
         weights["adversary"] = 1.0
-    if net is not None and settings.adversary == "alternating":
-        net.requires_grad_(False)
-        terms["adversary"] = fooling_loss(net, slow, out.fast_features)
-        net.requires_grad_(True)
-        weights["adversary"] = players.beta
-    return JointLosses(total_of(terms, weights), {**terms, **parts}, out)
+        return {"discriminator_accuracy": right}
+    net.requires_grad_(False)
+    terms["adversary"] = fooling_loss(net, slow, out.fast_features)
+    net.requires_grad_(True)
+    weights["adversary"] = players.beta
+    return {}
 
 
 def step(loss: Tensor, optimizer: AdamW, second: AdamW | None, hardware: Hardware) -> float:
@@ -165,6 +205,7 @@ def discriminator_step(
     net: Discriminator, out: JointOutput, optimizer: AdamW, hardware: Hardware
 ) -> Tensor:
     """The discriminator's own alternating move; gives its share of right decisions."""
+    assert out.slow_features is not None
     slow, fast = unit_rms(out.slow_features.detach()), unit_rms(out.fast_features.detach())
     loss, right = discriminator_loss(net, slow, fast)
     step(loss, optimizer, None, hardware)
@@ -172,10 +213,16 @@ def discriminator_step(
 
 
 def update_joint(
-    model: Mila, clip: Clip, players: Players, settings: LossSettings, hardware: Hardware
+    model: Mila,
+    clip: Clip,
+    players: Players,
+    settings: LossSettings,
+    hardware: Hardware,
+    *,
+    supervised: int = 1,
 ) -> dict[str, float]:
     """One update of the joint stage; gives its numbers."""
-    losses = joint_losses(model, clip, players, settings, hardware)
+    losses = joint_losses(model, clip, players, settings, hardware, supervised=supervised)
     reversal = settings.adversary == "reversal"
     second = players.second
     norm = step(losses.loss, players.optimizer, second if reversal else None, hardware)

@@ -11,6 +11,7 @@ from mila.clip import Clip, Labels
 from mila.config import Params
 from mila.data.draws import FrameDraw
 from mila.data.source import DataSource, evaluation_loader, moved_stills_loader, open_source
+from mila.joint import joint_pass
 from mila.keyframes import FixedSchedule
 from mila.metrics import Metrics, build_metrics
 from mila.model import Mila
@@ -57,7 +58,7 @@ class Validation:
             draw = FrameDraw(
                 "offset",
                 max_offset=max(1, self._params.evaluation.keyframe_interval - 1),
-                multi_frame=self._params.model.propagation.attends_frame_before,
+                run=self._params.joint_run,
             )
             loader = moved_stills_loader(self._source, "val", tasks, draw)
         else:
@@ -75,7 +76,7 @@ class Validation:
             net = model.slow_predictions if stage.name == "slow" else model.fast_predictions
             metrics.add(net(clip.images[0, chosen]), _of_frames(clip, chosen))
         elif self._moves_stills(stage):
-            out = model.joint(clip.images, clip.frames, train_slow=False)
+            out = joint_pass(model, clip.images, clip.frames, train_slow=False, with_slow=False)
             metrics.add(out.predictions, clip.labels_at(-1))
         else:
             schedule = FixedSchedule(self._params.evaluation.keyframe_interval)

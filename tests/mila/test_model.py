@@ -1,4 +1,4 @@
-"""Step equals forward equals the training pass, for every way of propagating."""
+"""Step equals forward, for every way of propagating."""
 
 from __future__ import annotations
 
@@ -49,24 +49,6 @@ VARIANTS = [{"kind": kind} for kind in PROPAGATIONS if kind != "exact_flow"] + [
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
-@pytest.mark.parametrize("frames", [1, 2, 3])
-def test_the_training_pass_equals_streaming(variant: dict[str, object], frames: int) -> None:
-    model = fresh(settings(**variant))
-    if model.settings.propagation.carries_fused:
-        frames = min(frames, 2)  # a clip has one frame between; a stream goes on carrying
-    clip = images(frames + 1)
-    with torch.no_grad():
-        streamed = [p for p, _ in model(clip, keyframe_interval=frames + 1)][-1]
-        three = model.settings.propagation.attends_frame_before
-        chosen = [0, frames - 1, frames] if three else [0, frames]
-        numbers = torch.tensor(chosen).expand(2, -1)
-        out = model.joint(clip[:, chosen], numbers, train_slow=False)
-
-    for task, prediction in streamed.items():
-        torch.testing.assert_close(out.predictions[task], prediction, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_later_frames_do_not_change_earlier_answers(variant: dict[str, object]) -> None:
     model = fresh(settings(**variant))
     clip = images(4)
@@ -113,22 +95,6 @@ def test_what_was_fused_is_carried_on_from_frame_to_frame() -> None:
 
     assert torch.equal(carried[1], own[1])  # the frame before is the keyframe
     assert not torch.equal(carried[2], own[2])
-
-
-def test_training_reaches_the_fusion_through_the_frame_before() -> None:
-    model = fresh(settings(before="fused")).train()
-    out = model.joint(images(3), torch.tensor([[0, 1, 2]] * 2), train_slow=False)
-    hooked = []
-    last = model.fusions[0].last
-    last.weight.register_hook(lambda gradient: hooked.append(gradient))
-    alone = fresh(settings(before="fast")).train()
-    alone.load_state_dict(model.state_dict())
-
-    out.fused[0].sum().backward()
-    plain = alone.joint(images(3), torch.tensor([[0, 1, 2]] * 2), train_slow=False)
-    plain.fused[0].sum().backward()
-
-    assert not torch.allclose(hooked[0], alone.fusions[0].last.weight.grad)
 
 
 def test_nothing_of_a_stream_stays_on_the_module() -> None:

@@ -40,10 +40,12 @@ def test_offsets_stay_inside_the_clip():
     assert {frame - key for key, frame in counts} == {1, 2, 3}
 
 
-def test_multi_frame_brings_the_frame_before():
-    counts = many(FrameDraw("offset", max_offset=3, multi_frame=True), 20, [19])
-
+def test_a_run_brings_the_frames_before_and_begins_no_sooner_than_the_keyframe():
+    counts = many(FrameDraw("offset", max_offset=3, run=2), 20, [19])
     assert set(counts) == {(18, 18, 19), (17, 18, 19), (16, 18, 19)}
+
+    counts = many(FrameDraw("offset", max_offset=4, run=3), 20, [19])
+    assert set(counts) == {(18, 18, 18, 19), (17, 17, 18, 19), (16, 17, 18, 19), (15, 17, 18, 19)}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def test_multi_frame_brings_the_frame_before():
     [
         ({"kind": "offset"}, "expected >= 1"),
         ({"kind": "single", "max_offset": 3}, "no effect"),
-        ({"kind": "all", "multi_frame": True}, "no effect"),
+        ({"kind": "all", "run": 2}, "no effect"),
     ],
 )
 def test_settings_without_effect_are_refused(words, message):
