@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,6 +66,16 @@ def set_environment() -> None:
     """Give this process the variables that its children and workers need."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+
+
+def restart_with_environment() -> None:
+    """Start this command anew if it was not started with these variables.
+
+    For verbs that train in their own process: the allocator reads its variables once.
+    """
+    if not all(name in os.environ for name in ENVIRONMENT):
+        set_environment()
+        os.execv(sys.executable, sys.orig_argv)
 
 
 @contextlib.contextmanager

@@ -186,4 +186,7 @@ def _tell(item: Item, durations: Sequence[float], left: Sequence[Item], place: P
 
 
 if __name__ == "__main__":
+    from flows.cluster import restart_with_environment
+
+    restart_with_environment()
     sys.exit(main())
