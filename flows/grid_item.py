@@ -134,6 +134,7 @@ def _identity(item: Item, mark: str, params: Params) -> Page:
         **{key: getattr(row, key) for key in ("group", "title", "about", "method")},
         "settings": row.settings,
         "updates_and_batch": budget,
+        "supervised": params.train.supervised,
         "fingerprint": mark,
     }
 

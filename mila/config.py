@@ -100,9 +100,6 @@ class LossSettings(Settings):
     """Fixed weights, or learned ones by homoscedastic uncertainty."""
     hard_pixels: float = Field(default=1.0, gt=0, le=1)
     """Share of the hardest pixels the cross-entropy keeps; 1 = all."""
-    pixel_stride: int = Field(default=1, ge=1, le=8)
-    """The tasks' losses look at every n-th row and column, another grid at each update; pixels.
-    Predictions are enlarged from coarser maps, so neighbours say almost the same."""
     slow: float = Field(default=1.0, ge=0)
     """Joint stage: weight of the slow heads' task loss; without effect when slow is frozen."""
     soft: float = Field(default=0.5, ge=0)

@@ -7,7 +7,6 @@ MILA is silent the form is our choice and named as such.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -20,35 +19,6 @@ from mila.tasks import IGNORE_LABEL, TASKS, Kind
 
 _LARGEST_RELATIVE_ERROR = 4.0
 _SOFT_STRIDE = 2
-
-
-@dataclass(frozen=True)
-class PixelGrid:
-    """Every n-th row and column of maps at image size: pixels that losses look at.
-
-    Attributes:
-        stride: n; 1 = all pixels.
-        row: First row.
-        column: First column.
-    """
-
-    stride: int = 1
-    row: int = 0
-    column: int = 0
-
-    @classmethod
-    def at(cls, update: int, *, stride: int) -> PixelGrid:
-        """The grid of an update: stride * stride updates in a row see every pixel once."""
-        return cls(stride, update % stride, update // stride % stride)
-
-    def of(self, maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The grid of every map (..., H, W)."""
-        rows, columns = slice(self.row, None, self.stride), slice(self.column, None, self.stride)
-        return {name: m[..., rows, columns] for name, m in maps.items()}
-
-
-ALL_PIXELS = PixelGrid()
-"""The grid that leaves nothing out."""
 
 
 def classes_loss(logits: Tensor, labels: Tensor, *, hard_pixels: float = 1.0) -> Tensor:

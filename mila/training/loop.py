@@ -13,7 +13,6 @@ import torch.distributed as dist
 
 from mila.clip import Clip
 from mila.data.plan import Position
-from mila.losses import PixelGrid
 from mila.training.context import Report
 from mila.training.optim import average_statistics
 from mila.training.stages import Stage
@@ -127,7 +126,6 @@ def _update(state: TrainState, stage: Stage, clip: Clip, hardware: Hardware) -> 
         beta=_beta(state, stage),
         teacher=state.model.slow if taught else None,
         distil=state.params.loss.distil,
-        grid=PixelGrid.at(state.progress.update, stride=state.params.loss.pixel_stride),
     )
     if stage.is_joint:
         params = state.params

@@ -18,8 +18,6 @@ from mila.config import LossSettings
 from mila.discriminator import Discriminator, unit_rms
 from mila.joint import JointOutput, joint_pass
 from mila.losses import (
-    ALL_PIXELS,
-    PixelGrid,
     TaskLoss,
     discriminator_loss,
     feature_l1,
@@ -70,7 +68,6 @@ class Players:
         beta: Weight of the adversarial term now.
         teacher: Network whose predictions are soft targets of a per-frame network.
         distil: Their weight.
-        grid: Which pixels the tasks' losses look at.
     """
 
     task_loss: TaskLoss
@@ -80,7 +77,6 @@ class Players:
     beta: float = 0.0
     teacher: PerFrame | None = None
     distil: float = 0.0
-    grid: PixelGrid = ALL_PIXELS
 
 
 @dataclass(frozen=True)
@@ -123,12 +119,12 @@ def joint_losses(
             with_slow=settings.needs_slow,
             flow=clip.flow,
         )
-    labels = players.grid.of(clip.labels_of(out.samples, out.positions))
-    task, parts = players.task_loss(players.grid.of(out.predictions), labels)
+    labels = clip.labels_of(out.samples, out.positions)
+    task, parts = players.task_loss(out.predictions, labels)
     terms: dict[str, Tensor] = {"task": task}
     weights: dict[str, float] = {"task": 1.0}
     if trains_slow:
-        terms["slow"], _ = players.task_loss(players.grid.of(out.slow_predictions), labels)
+        terms["slow"], _ = players.task_loss(out.slow_predictions, labels)
         weights["slow"] = settings.slow
     if settings.soft > 0:
         targets = {k: v.detach() for k, v in out.slow_predictions.items()}
@@ -243,8 +239,7 @@ def update_per_frame(
     """One update of a per-frame network; gives its numbers. The clip holds one frame."""
     with hardware.arithmetic():
         predictions = net(clip.images[:, 0])
-    grid = players.grid
-    loss, parts = players.task_loss(grid.of(predictions), grid.of(clip.labels_at(0)))
+    loss, parts = players.task_loss(predictions, clip.labels_at(0))
     if players.teacher is not None:
         with torch.no_grad(), hardware.arithmetic():
             targets = players.teacher(clip.images[:, 0])

@@ -77,6 +77,10 @@ def _budget(rows: Mapping[str, Row]) -> str:
     page = rows[FIRST].first
     budget = page["updates_and_batch"]
     joint, batch = budget["joint"]
+    frames = page.get("supervised", 1)  # pages of before clips could hold several have no number
+    clips = (
+        f"{batch} clips, {frames} supervised frames in each," if frames > 1 else f"{batch} clips"
+    )
     shared = "All rows of a seed share its slow and its fast network, trained per frame; then"
     if "start" in page:
         shared = (
@@ -85,8 +89,8 @@ def _budget(rows: Mapping[str, Row]) -> str:
             "of the joint stage alone, and figures of the slow network have none. Then"
         )
     return _filled(
-        f"{shared} each row trains {joint} updates of {batch} clips with the slow network frozen "
-        "(`params/grid/`)."
+        f"{shared} each row trains {joint} updates of {clips} with the slow "
+        "network frozen (`params/grid/`)."
     )
 
 

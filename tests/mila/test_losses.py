@@ -7,14 +7,7 @@ import torch
 from torch import Tensor
 
 from mila.config import LossSettings
-from mila.losses import (
-    PixelGrid,
-    TaskLoss,
-    classes_loss,
-    depth_loss,
-    normals_loss,
-    soft_loss,
-)
+from mila.losses import TaskLoss, classes_loss, depth_loss, normals_loss, soft_loss
 
 
 @pytest.fixture
@@ -124,25 +117,3 @@ def test_task_loss_weighs_tasks_and_a_task_without_labels_gets_zero_gradient() -
     assert depth.grad is not None
     assert logits.grad.any()
     assert not depth.grad.any()
-
-
-def test_grids_of_neighbouring_updates_see_every_pixel_once():
-    pixels = torch.arange(30).view(1, 5, 6)
-    seen = [
-        PixelGrid.at(update, stride=2).of({"depth": pixels})["depth"].flatten()
-        for update in range(7, 11)
-    ]
-
-    assert sorted(torch.cat(seen).tolist()) == list(range(30))
-    assert PixelGrid().of({"depth": pixels})["depth"].equal(pixels)
-
-
-def test_a_grid_takes_the_same_pixels_of_predictions_and_labels():
-    labels = torch.randint(0, 5, (2, 6, 8))
-    logits = torch.nn.functional.one_hot(labels, 5).movedim(-1, 1).float() * 50
-    grid = PixelGrid.at(5, stride=3)
-
-    thinned = grid.of({"semseg": logits})["semseg"], grid.of({"semseg": labels})["semseg"]
-
-    assert thinned[0].shape == (2, 5, 2, 2)
-    assert classes_loss(*thinned) < 1e-6
