@@ -11,6 +11,7 @@ from pipeline.claims.markdown import markdown
 from pipeline.claims.schedules import schedule_section, single_task_section
 from pipeline.claims.seeds import Row
 from pipeline.claims.tables import (
+    CLAIM,
     FIRST,
     better_table,
     change_table,
@@ -90,12 +91,20 @@ def _budget(rows: Mapping[str, Row]) -> str:
         )
     return _filled(
         f"{shared} each row trains {joint} updates of {clips} with the slow "
-        "network frozen (`params/grid/`)."
+        f"network frozen{_longer(rows)} (`params/grid/`)."
     )
 
 
+def _longer(rows: Mapping[str, Row]) -> str:
+    """That the row of the first table trained longer, if there is one."""
+    if CLAIM not in rows:
+        return ""
+    updates, _ = rows[CLAIM].first["updates_and_batch"]["joint"]
+    return f"; MILA in the first two tables trains {updates} updates"
+
+
 def _accuracy(rows: Mapping[str, Row]) -> str:
-    ila = rows[FIRST]
+    ila = rows.get(CLAIM, rows[FIRST])
     interval = ila.first["keyframe_interval"]
     return f"""## Accuracy kept at fewer multiply-adds
 

@@ -19,6 +19,9 @@ from pipeline.claims.seeds import (
 
 FIRST = "ila"
 """The row that all others are compared with."""
+CLAIM = "claim"
+"""The row that is held against the bounds, trained longer than the others; where there is none, the
+first."""
 _SHORT = {"semseg": "mIoU", "depth": "AbsRel"}
 
 

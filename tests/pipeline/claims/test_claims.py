@@ -140,6 +140,30 @@ def test_bounds_hold_against_the_better_slow_network(folder: Path) -> None:
     assert "| slow_total | 80.00 |" in text
 
 
+def test_a_row_trained_longer_is_held_against_the_bounds(folder: Path) -> None:
+    before = written(folder)
+    longer = {"slow": [0, 8], "fast": [0, 16], "joint": [2400, 16]}
+    keep(folder, page("claim", 0, gain=0.02, group="claim", updates_and_batch=longer))
+
+    text = written(folder)
+    assert "| worst age of the keyframe | 4.00 points | 2.5 points | **no** |" in text
+    assert "MILA in the first two tables trains 2400 updates" in " ".join(text.split())
+    peers = "## Ways to bring"
+    assert (
+        text[text.index(peers) : text.index("## Steadiness")]
+        == (before[before.index(peers) : before.index("## Steadiness")])
+    )
+
+
+def test_the_page_says_how_many_frames_of_a_clip_are_supervised(folder: Path) -> None:
+    assert "600 updates of 16 clips with the slow" in " ".join(written(folder).split())
+
+    keep(folder, page("ila", 0, supervised=3))
+
+    told = "600 updates of 16 clips, 3 supervised frames in each, with the slow"
+    assert told in " ".join(written(folder).split())
+
+
 def test_the_page_says_what_is_missing(folder: Path) -> None:
     text = written(folder)
 
