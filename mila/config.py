@@ -269,4 +269,9 @@ class Params(Settings):
             raise ValueError(
                 "loss.beta has no effect with loss.adversary=none; leave it out or set 0"
             )
+        if self.train.supervised > self.train.max_offset:
+            raise ValueError(
+                f"train.supervised={self.train.supervised}: no clip has more frames after its "
+                f"keyframe than train.max_offset={self.train.max_offset}"
+            )
         return self
