@@ -20,7 +20,7 @@ help:
 	@echo "make check          linters and types"
 	@echo "make services-test  faults against real services (Debian, root)"
 	@echo "make bench          benchmarks; tables in benchmarks/results"
-	@echo "make results        docs/results.md and docs/ablations.md from the kept pages of flows/grid.py"
+	@echo "make results        docs/results*.md and docs/ablations.md from the kept pages of flows/grid.py"
 	@echo "make ui             MLflow at http://127.0.0.1:5000 (PORT=... for another port)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -55,8 +55,10 @@ bench: $(STAMP)
 	bash benchmarks/run.sh
 
 results: $(STAMP)
-	python -m pipeline.results pages=docs/results/long-shared grid=params/grid/long.yaml \
+	python -m pipeline.results pages=docs/results/large-shared grid=params/grid/large.yaml \
 	  out=docs/results.md
+	python -m pipeline.results pages=docs/results/fewer-shared grid=params/grid/fewer.yaml \
+	  out=docs/results-fewer-worlds.md
 	python -m pipeline.results pages=docs/results/street-shared grid=params/grid/street.yaml \
 	  out=docs/ablations.md
 

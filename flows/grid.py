@@ -71,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             base=base,
             work=base / own.get("work", f"runs/grid/{name}"),
             results=base / own.get("out", f"docs/results/{name}"),
+            grid=_told(file, ROOT),
             accept_sources="accept" in own,
             start=start,
         )
@@ -161,17 +162,22 @@ def _do(grid: Grid, params: Params, item: Item, place: Place) -> bool:
     from mila.data.storage import StorageError
 
     print(f"{item.label}: {item.row.title}", flush=True)
-    words = ["python", "flows/grid.py", f"rows={item.name}", f"seeds={item.seed}"]
+    words = ["python", "flows/grid.py", f"grid={place.grid}"]
+    words += [f"rows={item.name}", f"seeds={item.seed}"]
     if place.start is not None:
-        inside = place.start.is_relative_to(place.base)
-        start = place.start.relative_to(place.base).as_posix() if inside else place.start.name
-        words.append(f"start={start}")
+        words.append(f"start={_told(place.start, place.base)}")
     try:
         run_item(grid, params, item, place, shlex.join(words))
     except (TrainingError, TakenOverError, StorageError, FloatingPointError) as error:
         print(f"{item.label}: {error}", file=sys.stderr, flush=True)
         return False
     return True
+
+
+def _told(path: Path, base: Path) -> str:
+    """A path as the record names it: no folder of this machine."""
+    whole = path.absolute()
+    return whole.relative_to(base).as_posix() if whole.is_relative_to(base) else path.name
 
 
 def _tell(item: Item, durations: Sequence[float], left: Sequence[Item], place: Place) -> None:

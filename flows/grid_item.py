@@ -31,6 +31,7 @@ class Place:
         base: Folder that relative paths mean.
         work: Folder of models and whole pages; may be deleted when all is done.
         results: Folder of the kept pages, one JSON file an item.
+        grid: The grid file, as commands on the record name it.
         accept_sources: Go on with trainings although sources changed since they began.
         start: Exported model whose slow and fast networks all items start from, whatever their
             seed; None = each seed trains its own.
@@ -39,6 +40,7 @@ class Place:
     base: Path
     work: Path
     results: Path
+    grid: str = ""
     accept_sources: bool = False
     start: Path | None = None
 
