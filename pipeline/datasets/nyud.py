@@ -30,7 +30,17 @@ from pipeline.datasets.recording import DataSet, Frame, Recording, choice, key_o
 from pipeline.words import whole_number
 
 _LABELED = "nyu_depth_v2_labeled.mat"
-_DAMAGE = (ValueError, TypeError, OSError, NotImplementedError, LookupError, NameError, zlib.error)
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    OSError,
+    NotImplementedError,
+    LookupError,
+    NameError,
+    ArithmeticError,
+    MemoryError,
+    zlib.error,
+)
 """What scipy raises for a file that is damaged or of another version."""
 _FPS = 30.0
 _DEPTH_UNITS = 5000.0
