@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from pipeline.claims.by_age import fall_table
 from pipeline.claims.equal_cost import equal_cost_section
 from pipeline.claims.kept import kept_accuracy
 from pipeline.claims.markdown import markdown
@@ -133,6 +134,10 @@ AbsRel) means: in every seed, or by more than the standard deviation over seeds.
 {better_table(ila, others, intervals)}
 
 {equal_cost_section(ila, others, ila.first["keyframe_interval"])}
+
+### By the age of the keyframe
+
+{fall_table([ila, *others], max(intervals))}
 
 ![Accuracy against the age of the keyframe]({figure})"""
 

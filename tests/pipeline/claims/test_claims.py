@@ -119,6 +119,15 @@ def test_the_page_draws_the_right_conclusions(folder: Path) -> None:
     assert "Adaptive" not in text
 
 
+def test_the_page_shows_how_accuracy_falls_with_age(folder: Path) -> None:
+    lines = written(folder).split("### By the age of the keyframe")[1].splitlines()
+    head, ila = lines[2], next(line for line in lines if line.startswith("| ILA"))
+
+    assert "| mIoU, %, age 1 | mIoU, %, age 9 | mIoU, points per frame |" in head
+    assert ila.startswith("| ILA | 69.10 ± 0.10 | 61.10 ± 0.10 | -1.00")
+    assert "| 16.50 | 20.50 | +0.50 |" in ila
+
+
 def test_bounds_hold_against_the_better_slow_network(folder: Path) -> None:
     better = page("slow_total", 0, group="bounds", method="slow")
     for part in better["by_interval"].values():
