@@ -85,8 +85,8 @@ def trial_params(params: Params, trial: Trial) -> Params:
 
 
 def frames_per_update(params: Params) -> int:
-    """Frames that the joint stage processes in one update: keyframes and the runs after them."""
-    return (1 + params.joint_run) * params.train.joint.batch_size
+    """Frames that the joint stage processes in one update: keyframes and the walks after them."""
+    return (1 + params.joint_walk) * params.train.joint.batch_size
 
 
 def score_of(params: Params, metrics: Mapping[str, float]) -> float:

@@ -255,7 +255,7 @@ class Params(Settings):
     tracking: TrackingSettings = TrackingSettings()
 
     @property
-    def joint_run(self) -> int:
+    def joint_walk(self) -> int:
         """Frames that the joint stage walks after a keyframe, up to the last supervised one."""
         return max(self.train.supervised, 2 if self.model.propagation.attends_frame_before else 1)
 

@@ -8,7 +8,7 @@ of, so that both give the same numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from mila.encoders import Features, normalise
 from mila.model import Mila
 from mila.per_frame import image_size
 from mila.propagation import Propagated, PropagationMemory
-from mila.propagation.select import features_of, memory_of, take
+from mila.propagation.select import features_of, memory_of, take, take_all
 from mila.warping import through
 
 
@@ -70,7 +70,7 @@ def joint_pass(
 
     Args:
         model: The model.
-        images: Keyframe and the frames after it, (B, 1 + R, 3, H, W). A run that begins before its
+        images: Keyframe and the frames after it, (B, 1 + R, 3, H, W). A walk that begins before its
             keyframe has the keyframe in place of those frames.
         frames: Their indices in the video, (B, 1 + R).
         train_slow: Whether the slow network gets a gradient.
@@ -82,7 +82,7 @@ def joint_pass(
     """
     size = image_size(images[:, 0])
     ages = (frames[:, 1:] - frames[:, :1]).to(images.device)
-    positions, samples = _supervised(ages, supervised)
+    samples, positions = _supervised(ages, supervised)
     key_image = normalise(images[:, 0])
     slow_seen = [key_image]
     if with_slow:
@@ -93,7 +93,8 @@ def joint_pass(
         slow_predictions = model.slow.read(slow_now, size) if with_slow else {}
     memory = model.start(key_image, slow_key)
     if model.settings.propagation.attends_frame_before:
-        answered = _walked(model, memory, images[:, 1:], ages, positions * len(ages) + samples)
+        answered = _walked(model, memory, images[:, 1:], ages)
+        answered = _chosen(answered, positions * len(ages) + samples)
     else:
         answered = _at_once(model, memory, images, ages, (samples, positions), flow)
     return JointOutput(
@@ -109,11 +110,10 @@ def joint_pass(
 
 
 def _supervised(ages: Tensor, supervised: int) -> tuple[Tensor, Tensor]:
-    """Positions in the run and clips of the frames that count, both (N,), oldest frames first."""
-    run = ages.shape[1]
-    first = max(run - supervised, 0)
+    """Clips of the frames that count and their positions in the walk, (N,), oldest frames first."""
+    first = max(ages.shape[1] - supervised, 0)
     positions, samples = torch.nonzero((ages[:, first:] >= 1).T, as_tuple=True)
-    return positions + first, samples
+    return samples, positions + first
 
 
 def _at_once(
@@ -136,56 +136,46 @@ def _at_once(
     return _Answered(propagated, model.fuse(propagated, features, offset), features)
 
 
-def _walked(
-    model: Mila, memory: PropagationMemory, images: Tensor, ages: Tensor, rows: Tensor
-) -> _Answered:
-    """Frames that look at the frame before: one after the other, as a stream does."""
-    count, run = ages.shape
-    everyone = torch.arange(count * run, device=ages.device).view(run, count)
+def _walked(model: Mila, memory: PropagationMemory, images: Tensor, ages: Tensor) -> _Answered:
+    """Frames that look at the frame before: one after the other, as a stream does; R B of them."""
     # One batch of all frames, oldest first: the batch statistics are those of all ages.
     image = normalise(images.transpose(0, 1).flatten(0, 1))
     features, current = model.fast_both(image, ages.T.flatten())
-    wanted = set((rows // count).tolist())
-    steps: dict[int, tuple[Propagated, tuple[Tensor, ...]]] = {}
-    for t in range(run):
-        now = features_of(current, everyone[t])
-        propagated: Propagated | None = None
-        fused: tuple[Tensor, ...] = ()
-        if t in wanted or model.settings.propagation.carries_fused:
-            seen = Features(take(features.high, everyone[t]), take(features.low, everyone[t]))
-            propagated = model.propagation.step(memory, now)
-            fused = model.fuse(propagated, seen, ages[:, t])
-            steps[t] = (propagated, fused)
-        if t + 1 < run:
-            memory = model.propagation.advance(
-                memory,
-                now,
-                propagated=propagated,
-                fused=fused if model.settings.propagation.carries_fused else (),
-                present=ages[:, t] >= 1,
-            )
-    kept = sorted(wanted)
-    inside = rows - kept[0] * count  # supervised frames are the last ones, without a gap
+    steps: list[Propagated] = []
+    fused: list[tuple[Tensor, ...]] = []
+    for rows in torch.arange(ages.numel(), device=ages.device).view_as(ages.T).unbind():
+        now = features_of(current, rows)
+        seen = Features(take(features.high, rows), take(features.low, rows))
+        assert now.offset is not None
+        steps.append(model.propagation.step(memory, now))
+        fused.append(model.fuse(steps[-1], seen, now.offset))
+        memory = model.advance(memory, now, steps[-1], fused[-1], present=now.offset >= 1)
+    propagated = Propagated(
+        maps=_one_batch([step.maps for step in steps]),
+        hints=torch.cat([step.hints for step in steps]),
+    )
+    return _Answered(propagated, _one_batch(fused), features)
+
+
+def _one_batch(maps: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Maps of several frames, one after the other; maps that are one tensor stay one."""
+    joined: dict[int, Tensor] = {}
+    for parts in zip(*maps, strict=True):
+        if id(parts[0]) not in joined:
+            joined[id(parts[0])] = torch.cat(parts)
+    return tuple(joined[id(first)] for first in maps[0])
+
+
+def _chosen(answered: _Answered, rows: Tensor) -> _Answered:
+    """Some of the frames."""
+    propagated, features = answered.propagated, answered.features
     return _Answered(
-        propagated=Propagated(
-            maps=_joined([steps[t][0].maps for t in kept], inside),
-            hints=take(torch.cat([steps[t][0].hints for t in kept]), inside),
-        ),
-        fused=_joined([steps[t][1] for t in kept], inside),
+        propagated=Propagated(take_all(propagated.maps, rows), take(propagated.hints, rows)),
+        fused=take_all(answered.fused, rows),
         features=Features(take(features.high, rows), take(features.low, rows)),
     )
 
 
-def _joined(maps: list[tuple[Tensor, ...]], rows: Tensor) -> tuple[Tensor, ...]:
-    """Maps of several frames as one batch, the chosen rows of it; equal maps stay one tensor."""
-    joined: dict[int, Tensor] = {}
-    for parts in zip(*maps, strict=True):
-        if id(parts[0]) not in joined:
-            joined[id(parts[0])] = take(torch.cat(parts), rows)
-    return tuple(joined[id(first)] for first in maps[0])
-
-
 def _flow_to_key(flow: Tensor) -> Tensor:
     """Flow of every frame to the one before it -> to the keyframe, (B, R, 2, H, W)."""
-    steps = list(flow.unbind(dim=1))
-    return torch.stack([reduce(through, steps[: t + 1]) for t in range(len(steps))], dim=1)
+    return torch.stack(list(accumulate(flow.unbind(dim=1), through)), dim=1)

@@ -173,6 +173,21 @@ class Mila(nn.Module):
             for fusion, z in zip(self.fusions, propagated.maps, strict=False)
         )
 
+    def advance(
+        self,
+        memory: PropagationMemory,
+        current: FrameFeatures,
+        propagated: Propagated,
+        fused: tuple[Tensor, ...],
+        *,
+        present: Tensor | None = None,
+    ) -> PropagationMemory:
+        """Let an answered frame become the frame before; `present` as in `Propagation.advance`."""
+        carried = fused if self.settings.propagation.carries_fused else ()
+        return self.propagation.advance(
+            memory, current, propagated=propagated, fused=carried, present=present
+        )
+
     def answer(
         self, propagated: Propagated, fused: tuple[Tensor, ...], size: tuple[int, int]
     ) -> Predictions:
@@ -208,12 +223,7 @@ class Mila(nn.Module):
         propagated = self.propagation.step(memory.propagation, current, diagnose=diagnose)
         fused = self.fuse(propagated, features, offset)
         predictions = self.answer(propagated, fused, image_size(image))
-        kept = self.propagation.advance(
-            memory.propagation,
-            current,
-            propagated=propagated,
-            fused=fused if self.settings.propagation.carries_fused else (),
-        )
+        kept = self.advance(memory.propagation, current, propagated, fused)
         return predictions, Memory(kept, memory.key, offset, propagated.diagnostics)
 
     def _maps(self, features: Tensor) -> tuple[Tensor, ...]:

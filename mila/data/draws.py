@@ -16,15 +16,15 @@ class FrameDraw:
     all: every frame, in order."""
     max_offset: int = 0
     """offset: largest distance of the keyframe from the labelled frame."""
-    run: int = 1
+    walk: int = 1
     """offset: frames up to the labelled one, it included, that are drawn after the keyframe."""
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict the kind."""
         if self.kind == "offset" and self.max_offset < 1:
             raise ValueError(f"frame draw offset: max_offset is {self.max_offset}, expected >= 1")
-        if self.kind != "offset" and (self.max_offset or self.run != 1):
-            raise ValueError(f"frame draw {self.kind}: max_offset and run have no effect")
+        if self.kind != "offset" and (self.max_offset or self.walk != 1):
+            raise ValueError(f"frame draw {self.kind}: max_offset and walk have no effect")
 
     @property
     def earliest(self) -> int:
@@ -32,12 +32,12 @@ class FrameDraw:
         return 1 if self.kind == "offset" else 0
 
     def ages(self, offset: int) -> tuple[int, ...]:
-        """Distances of the drawn frames from the last one: the keyframe, then the run.
+        """Distances of the drawn frames from the last one: the keyframe, then the walk.
 
-        A run longer than the offset begins with the keyframe again, once for each frame that lies
+        A walk longer than the offset begins with the keyframe again, once for each frame that lies
         before it.
         """
-        return (offset, *(min(age, offset) for age in reversed(range(self.run))))
+        return (offset, *(min(age, offset) for age in reversed(range(self.walk))))
 
 
 def draw_frames(
@@ -55,7 +55,7 @@ def draw_frames(
         random: Where the randomness comes from; not used for `all`.
 
     Returns:
-        Frame indices in time order: 1 for single, 1 + run for offset, else all.
+        Frame indices in time order: 1 for single, 1 + walk for offset, else all.
     """
     if draw.kind == "all":
         return list(range(frames))

@@ -18,14 +18,25 @@ def take(maps: Tensor, samples: Tensor) -> Tensor:
     return maps.permute(0, 2, 3, 1).index_select(0, samples).permute(0, 3, 1, 2)
 
 
+def take_all(maps: Iterable[Tensor], samples: Tensor) -> tuple[Tensor, ...]:
+    """Each map's samples; a tensor that stands for several tasks still does afterwards."""
+    taken: dict[int, Tensor] = {}
+    chosen = []
+    for m in maps:
+        if id(m) not in taken:
+            taken[id(m)] = take(m, samples)
+        chosen.append(taken[id(m)])
+    return tuple(chosen)
+
+
 def features_of(frame: FrameFeatures, samples: Tensor) -> FrameFeatures:
     """A frame's features of some samples."""
     return replace(
         frame,
         image=take(frame.image, samples),
-        maps=_take_all(frame.maps, samples),
+        maps=take_all(frame.maps, samples),
         low=None if frame.low is None else take(frame.low, samples),
-        scores=None if frame.scores is None else _take_all(frame.scores, samples),
+        scores=None if frame.scores is None else take_all(frame.scores, samples),
         flow=None if frame.flow is None else take(frame.flow, samples),
         offset=None if frame.offset is None else frame.offset[samples],
     )
@@ -44,18 +55,7 @@ def memory_of(memory: PropagationMemory, samples: Tensor) -> PropagationMemory:
 def _reference_of(reference: Reference, samples: Tensor) -> Reference:
     present = reference.present
     return Reference(
-        keys=_take_all(reference.keys, samples),
-        values=_take_all(reference.values, samples),
+        keys=take_all(reference.keys, samples),
+        values=take_all(reference.values, samples),
         present=None if present is None else present[samples],
     )
-
-
-def _take_all(maps: Iterable[Tensor], samples: Tensor) -> tuple[Tensor, ...]:
-    """Each map's samples; a tensor that stands for several tasks still does afterwards."""
-    taken: dict[int, Tensor] = {}
-    chosen = []
-    for m in maps:
-        if id(m) not in taken:
-            taken[id(m)] = take(m, samples)
-        chosen.append(taken[id(m)])
-    return tuple(chosen)

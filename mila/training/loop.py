@@ -126,17 +126,10 @@ def _update(state: TrainState, stage: Stage, clip: Clip, hardware: Hardware) -> 
         beta=_beta(state, stage),
         teacher=state.model.slow if taught else None,
         distil=state.params.loss.distil,
+        supervised=state.params.train.supervised,
     )
     if stage.is_joint:
-        params = state.params
-        numbers = update_joint(
-            state.model,
-            clip,
-            players,
-            params.loss,
-            hardware,
-            supervised=params.train.supervised,
-        )
+        numbers = update_joint(state.model, clip, players, state.params.loss, hardware)
     else:
         net = state.model.slow if stage.name == "slow" else state.model.fast_alone
         numbers = update_per_frame(net, clip, players, hardware)

@@ -45,5 +45,5 @@ class ShardSource:
         return FrameDraw(
             "offset",
             max_offset=self._params.train.max_offset,
-            run=self._params.joint_run,
+            walk=self._params.joint_walk,
         )

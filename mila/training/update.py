@@ -68,6 +68,7 @@ class Players:
         beta: Weight of the adversarial term now.
         teacher: Network whose predictions are soft targets of a per-frame network.
         distil: Their weight.
+        supervised: Joint stage: frames at the end of each clip that are supervised.
     """
 
     task_loss: TaskLoss
@@ -77,6 +78,7 @@ class Players:
     beta: float = 0.0
     teacher: PerFrame | None = None
     distil: float = 0.0
+    supervised: int = 1
 
 
 @dataclass(frozen=True)
@@ -95,18 +97,12 @@ class JointLosses:
 
 
 def joint_losses(
-    model: Mila,
-    clip: Clip,
-    players: Players,
-    settings: LossSettings,
-    hardware: Hardware,
-    *,
-    supervised: int = 1,
+    model: Mila, clip: Clip, players: Players, settings: LossSettings, hardware: Hardware
 ) -> JointLosses:
     """Losses of the joint stage on clips: a keyframe and the frames after it.
 
-    Supervision and alignment act on the last `supervised` frames of every clip. Terms that need
-    slow features, soft targets or slow heads there let the slow network see those frames too.
+    Supervision and alignment act on the last `players.supervised` frames of every clip. Terms that
+    need slow features, soft targets or slow heads there let the slow network see those frames too.
     """
     trains_slow = settings.gradient != "frozen"
     with hardware.arithmetic():
@@ -115,7 +111,7 @@ def joint_losses(
             clip.images,
             clip.frames,
             train_slow=trains_slow,
-            supervised=supervised,
+            supervised=players.supervised,
             with_slow=settings.needs_slow,
             flow=clip.flow,
         )
@@ -213,16 +209,10 @@ def discriminator_step(
 
 
 def update_joint(
-    model: Mila,
-    clip: Clip,
-    players: Players,
-    settings: LossSettings,
-    hardware: Hardware,
-    *,
-    supervised: int = 1,
+    model: Mila, clip: Clip, players: Players, settings: LossSettings, hardware: Hardware
 ) -> dict[str, float]:
     """One update of the joint stage; gives its numbers."""
-    losses = joint_losses(model, clip, players, settings, hardware, supervised=supervised)
+    losses = joint_losses(model, clip, players, settings, hardware)
     reversal = settings.adversary == "reversal"
     second = players.second
     norm = step(losses.loss, players.optimizer, second if reversal else None, hardware)

@@ -58,7 +58,7 @@ class Validation:
             draw = FrameDraw(
                 "offset",
                 max_offset=max(1, self._params.evaluation.keyframe_interval - 1),
-                run=self._params.joint_run,
+                walk=self._params.joint_walk,
             )
             loader = moved_stills_loader(self._source, "val", tasks, draw)
         else:

@@ -10,10 +10,8 @@ the filled one. Raw frames bring no depth: only the labelled frame is learnt fro
 
 import faulthandler
 import multiprocessing
-import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,18 +28,6 @@ from pipeline.datasets.recording import DataSet, Frame, Recording, choice, key_o
 from pipeline.words import whole_number
 
 _LABELED = "nyu_depth_v2_labeled.mat"
-_DAMAGE = (
-    ValueError,
-    TypeError,
-    OSError,
-    NotImplementedError,
-    LookupError,
-    NameError,
-    ArithmeticError,
-    MemoryError,
-    zlib.error,
-)
-"""What scipy raises for a file that is damaged or of another version."""
 _FPS = 30.0
 _DEPTH_UNITS = 5000.0
 _NUM_FINE = 40
@@ -224,19 +210,19 @@ def _entry(root: Path, file: Any, name: Any, index: int | None = None) -> npt.ND
 def _load_mat(path: Path) -> dict[str, Any]:
     try:
         from scipy.io import loadmat  # extra [datasets]
-        from scipy.io.matlab import MatReadError
     except ImportError:
         raise ValueError("NYUd v2 needs scipy: pip install 'mila[datasets]'") from None
     if not path.is_file():
         raise ValueError(f"{path}: missing")
-    # In a process of its own: a damaged file may end it (scipy 1.17, a changed length).
+    # In a process of its own: a damaged file may end it (scipy 1.17, a changed length). A changed
+    # type lets the reader look beyond its table: whatever it raises then, the file is at fault.
     fork = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(1, fork, initializer=faulthandler.disable) as alone:
         reading = alone.submit(loadmat, path)
-    try:
-        return dict(reading.result())
-    except (*_DAMAGE, MatReadError, BrokenProcessPool) as error:
-        raise ValueError(f"{path}: not a MATLAB file before 7.3 ({error})") from None
+    error = reading.exception()
+    if error is not None:
+        raise ValueError(f"{path}: not a MATLAB file before 7.3 ({error})")
+    return dict(reading.result())
 
 
 NYUD = DataSet(

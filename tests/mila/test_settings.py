@@ -37,12 +37,12 @@ def test_what_is_no_section_is_refused_by_name() -> None:
 
 
 def test_more_supervised_frames_than_a_clip_can_have_are_refused() -> None:
-    assert load_params(["train.supervised=3", "train.max_offset=3"]).joint_run == 3
+    assert load_params(["train.supervised=3", "train.max_offset=3"]).joint_walk == 3
     with pytest.raises(ValueError, match=r"train\.supervised=4: .* train\.max_offset=3"):
         load_params(["train.supervised=4", "train.max_offset=3"])
 
 
 def test_the_joint_stage_walks_the_frame_before_where_attention_asks_for_it() -> None:
-    assert load_params([]).joint_run == 2
-    assert load_params(["model.propagation.multi_frame=false"]).joint_run == 1
-    assert load_params(["model.propagation.kind=copy", "train.supervised=3"]).joint_run == 3
+    assert load_params([]).joint_walk == 2
+    assert load_params(["model.propagation.multi_frame=false"]).joint_walk == 1
+    assert load_params(["model.propagation.kind=copy", "train.supervised=3"]).joint_walk == 3

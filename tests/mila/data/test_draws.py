@@ -40,11 +40,11 @@ def test_offsets_stay_inside_the_clip():
     assert {frame - key for key, frame in counts} == {1, 2, 3}
 
 
-def test_a_run_brings_the_frames_before_and_begins_no_sooner_than_the_keyframe():
-    counts = many(FrameDraw("offset", max_offset=3, run=2), 20, [19])
+def test_a_walk_brings_the_frames_before_and_begins_no_sooner_than_the_keyframe():
+    counts = many(FrameDraw("offset", max_offset=3, walk=2), 20, [19])
     assert set(counts) == {(18, 18, 19), (17, 18, 19), (16, 18, 19)}
 
-    counts = many(FrameDraw("offset", max_offset=4, run=3), 20, [19])
+    counts = many(FrameDraw("offset", max_offset=4, walk=3), 20, [19])
     assert set(counts) == {(18, 18, 18, 19), (17, 17, 18, 19), (16, 17, 18, 19), (15, 17, 18, 19)}
 
 
@@ -53,7 +53,7 @@ def test_a_run_brings_the_frames_before_and_begins_no_sooner_than_the_keyframe()
     [
         ({"kind": "offset"}, "expected >= 1"),
         ({"kind": "single", "max_offset": 3}, "no effect"),
-        ({"kind": "all", "run": 2}, "no effect"),
+        ({"kind": "all", "walk": 2}, "no effect"),
     ],
 )
 def test_settings_without_effect_are_refused(words, message):

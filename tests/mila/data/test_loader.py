@@ -57,7 +57,7 @@ def test_evaluation_gives_the_clips_as_they_are(shards, clips):
 
 
 def test_frames_drawn_are_the_frames_decoded(make_loader, clips):
-    loader = make_loader(augmentation=None, draw=FrameDraw("offset", 3, run=2))
+    loader = make_loader(augmentation=None, draw=FrameDraw("offset", 3, walk=2))
 
     for batch, _ in loader.epoch():
         for b, key in enumerate(batch.keys):
@@ -128,7 +128,7 @@ def test_stills_become_clips(tmp_path, make_clip, make_shards):
     make_shards(tmp_path, clips)
     source = open_source(DataSettings(root=str(tmp_path)))
     data = DataSettings(root=str(tmp_path), clips_from_stills=True, crop=(32, 48), tail="wrap")
-    draw = FrameDraw("offset", max_offset=5, run=2)
+    draw = FrameDraw("offset", max_offset=5, walk=2)
 
     loader = training_loader(source, data, draw, ("semseg", "depth"), batch_size=2, seed=1)
     again = training_loader(source, data, draw, ("semseg", "depth"), batch_size=2, seed=1)
