@@ -102,6 +102,25 @@ def test_the_library_imports_no_broken_or_heavy_package() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_what_is_skipped_says_where_it_runs() -> None:
+    """No xfail at all; every skip has a reason with the word `runs` in it."""
+    bad = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        source = path.read_text()
+        for node in ast.walk(ast.parse(source)):
+            name = node.attr if isinstance(node, ast.Attribute) else ""
+            if name in ("xfail", "importorskip"):
+                bad.append(f"{path.relative_to(ROOT)}:{node.lineno} {name}")
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            near = source.splitlines()[max(node.lineno - 5, 0) : node.end_lineno]
+            if node.func.attr in ("skip", "skipif") and not any(" runs " in x for x in near):
+                bad.append(
+                    f"{path.relative_to(ROOT)}:{node.lineno} skips without saying where it runs"
+                )
+    assert not bad, "\n".join(bad)
+
+
 def test_dvc_and_we_read_the_same_params() -> None:
     ours = yaml.safe_load((ROOT / "params.yaml").read_text())
     theirs = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What `make services-test` runs: services of its own, the tests that break them, services down again.
 # What was broken and what was found goes to reports/faults.json; see docs/faults.md.
-# Words are passed to pytest: test.sh -k quota
+# Words are passed to pytest: test.sh -k quota. Where MILA_REALDATA names real video (docs/data.md) it is
+# ingested too.
 #
 # Two lanes run side by side, each with services of its own, so that none breaks what the other
 # needs: `pair` compares trainings of two workers on two hosts, `rest` does all else.
@@ -22,7 +23,7 @@ main() {
   bash "$HERE/services.sh" install docker-compose
   lane pair "pair" "$@" &
   pair=$!
-  lane rest "(services or s3 or cluster or ui or compose) and not pair" "$@" &
+  lane rest "(services or s3 or cluster or ui or compose or realdata) and not pair" "$@" &
   rest=$!
   trap 'kill -INT -- "-$pair" "-$rest" 2>/dev/null || true' INT TERM
   for lane in "$pair" "$rest"; do
@@ -39,7 +40,7 @@ lane() { # NAME MARKS WORDS...: its lines begin with its name
 }
 
 run_lane() {
-  local choice=(-m "$marks" tests/services tests/infra "$@")
+  local choice=(-m "$marks" tests/services tests/infra tests/pipeline/test_ingest.py "$@")
   export MILA_SERVICES=/tmp/mila-test-$$-$name # short: Ray's sockets lie below it
   # The folder of the services holds the tests' own as well: other pytest runs tidy up the usual place.
   (($# == 0)) || python -m pytest --collect-only -q "${choice[@]}" >/dev/null

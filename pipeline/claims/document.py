@@ -79,7 +79,7 @@ def _budget(rows: Mapping[str, Row]) -> str:
     page = rows[FIRST].first
     budget = page["updates_and_batch"]
     joint, batch = budget["joint"]
-    frames = page.get("supervised", 1)  # pages of before clips could hold several have no number
+    frames = page.get("supervised", 1)  # pages made before that was a setting
     clips = (
         f"{batch} clips, {frames} supervised frames in each," if frames > 1 else f"{batch} clips"
     )
@@ -181,8 +181,9 @@ def _missing(rows: Mapping[str, Row], wanted: Mapping[str, str], seeds: Sequence
         return f"## Missing\n\nNothing: every row has the seeds {', '.join(map(str, seeds))}."
     return f"""## Missing
 
-Rows of the grid that were not run, or not with every seed. The commands of the table below go on
-with them, given their names and seeds; pages that are there are kept.
+Rows of the grid that were not run, or not with every seed. The commands of the table below run
+them, given their names and seeds. Pages made with the same settings are kept; what was made before
+a setting was added is refused and has to be moved away first.
 
 {markdown(["row", "title", "seeds not run"], lines)}"""
 

@@ -100,7 +100,7 @@ def test_docker_itself_accepts_the_compose_file(tmp_path: Path) -> None:
     client = compose_client()
     if client is None:
         assert "MILA_SERVICES_REQUIRED" not in os.environ, "infra/services/test.sh installs one"
-        pytest.skip("no Compose client here; `make services-test` installs one and runs this")
+        pytest.skip("no Compose client; runs in `make services-test`, which installs one")
     environment = tmp_path / "env"
     lines = (INFRA / "example.env").read_text().splitlines()
     environment.write_text("\n".join(f"{x}test" if x.endswith("=") else x for x in lines))

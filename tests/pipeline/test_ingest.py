@@ -246,7 +246,8 @@ real_data = Path(os.environ.get("MILA_REALDATA", "data/real"))
 @pytest.mark.realdata
 @pytest.mark.skipif(
     not real_data.is_dir(),
-    reason=f"no real video in {real_data}; MILA_REALDATA=FOLDER names it, see docs/data.md",
+    reason=f"no real video in {real_data}; runs in `make services-test` where MILA_REALDATA=FOLDER "
+    "names some, see docs/data.md",
 )
 @pytest.mark.parametrize(
     "name, folder, words, clips, frames",

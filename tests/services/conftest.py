@@ -181,7 +181,7 @@ def _words(*command: str) -> list[int]:
 def services() -> Iterator[Services]:
     """The running services; clients of this process reach them as well."""
     if not (FOLDER / "environment").exists():
-        message = f"no services in {FOLDER}; `make services-test` starts them (Debian, root)"
+        message = f"no services in {FOLDER}; runs in `make services-test` (Debian, root)"
         if os.environ.get(REQUIRED):
             pytest.fail(message)
         pytest.skip(message)

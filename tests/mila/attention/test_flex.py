@@ -29,7 +29,7 @@ def test_forward_matches_the_definition(height: int, width: int, radius: int, fr
 
 @pytest.mark.gpu
 @pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="no CUDA device; benchmarks/gpu.sh runs it"
+    not torch.cuda.is_available(), reason="no CUDA device; runs in benchmarks/gpu.sh"
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_gradients_match_the_definition_on_a_gpu(dtype: torch.dtype) -> None:

@@ -39,6 +39,37 @@ def test_a_term_counts_with_its_weight(
     torch.testing.assert_close(weighed.loss, bare.loss + 0.7 * weighed.parts[term])
 
 
+def test_the_slow_network_sees_supervised_frames_only_where_a_term_needs_it(
+    make_model: Callable[..., Mila], make_batch: Callable[..., Clip]
+) -> None:
+    model, clip = make_model(), make_batch(2, 2)
+    seen: list[int] = []
+    model.slow.encoder.register_forward_pre_hook(lambda _, images: seen.append(len(images[0])))
+
+    losses(model, clip)
+    for term in ({"soft": 0.5}, {"fused": 0.5}, {"align": 0.1}, {"gradient": "fast"}):
+        losses(model, clip, **term)
+
+    assert seen == [2, 4, 4, 4, 4]
+
+
+def test_several_frames_of_a_clip_count_alike(
+    make_model: Callable[..., Mila], make_batch: Callable[..., Clip]
+) -> None:
+    """The loss of two supervised frames is the mean of each alone: as many pixels count in both."""
+    model, clip = make_model(kind="copy"), make_batch(2, 3)
+    loss = LossSettings(**OFF)
+
+    def of(clip: Clip, supervised: int) -> float:
+        players = Players(TaskLoss(model.tasks, loss), optimizer=None, supervised=supervised)
+        with torch.no_grad():
+            return float(joint_losses(model, clip, players, loss, HARDWARE).loss)
+
+    labels = {task: label[:, :2] for task, label in clip.labels.items()}
+    first = Clip(clip.images[:, :2], labels, clip.frames[:, :2], clip.keys)
+    assert of(clip, 2) == pytest.approx((of(first, 1) + of(clip, 1)) / 2, rel=1e-5)
+
+
 def test_propagated_and_fused_features_are_held_against_slow_ones(
     make_model: Callable[..., Mila], make_batch: Callable[..., Clip]
 ) -> None:
