@@ -135,11 +135,15 @@ AbsRel) means: in every seed, or by more than the standard deviation over seeds.
 
 {equal_cost_section(ila, others, ila.first["keyframe_interval"])}
 
-### By the age of the keyframe
-
-{fall_table([ila, *others], max(intervals))}
+{_by_age([ila, *others], intervals)}
 
 ![Accuracy against the age of the keyframe]({figure})"""
+
+
+def _by_age(rows: Sequence[Row], intervals: Sequence[int]) -> str:
+    if not intervals:
+        return ""
+    return f"### By the age of the keyframe\n\n{fall_table(rows, max(intervals))}"
 
 
 def _changes(rows: Mapping[str, Row]) -> str:

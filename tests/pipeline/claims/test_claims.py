@@ -128,6 +128,17 @@ def test_the_page_shows_how_accuracy_falls_with_age(folder: Path) -> None:
     assert "| 16.50 | 20.50 | +0.50 |" in ila
 
 
+def test_a_grid_without_the_usual_intervals_has_a_page(folder: Path) -> None:
+    for path in folder.glob("*.json"):
+        kept = json.loads(path.read_text())
+        kept["keyframe_interval"] = 2
+        kept["scored"]["frames"]["2"] = 12
+        kept["by_interval"] = {k: kept["by_interval"][k] for k in ("1", "2")}
+        path.write_text(json.dumps(kept))
+
+    assert "### By the age" not in written(folder)
+
+
 def test_bounds_hold_against_the_better_slow_network(folder: Path) -> None:
     better = page("slow_total", 0, group="bounds", method="slow")
     for part in better["by_interval"].values():
