@@ -139,8 +139,10 @@ class StageSettings(Settings):
     """Optimisation steps; 0 skips the stage."""
     batch_size: int = Field(default=16, ge=1)
     """Clips per update over all workers."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """AdamW; or Muon for kernels of hidden convolutions, AdamW for the rest."""
     learning_rate: float = Field(default=0.002, gt=0)
-    """Peak learning rate of AdamW."""
+    """Peak learning rate."""
     weight_decay: float = Field(default=0.01, ge=0)
     """Decoupled weight decay."""
     warmup: float = Field(default=0.05, ge=0, le=1)

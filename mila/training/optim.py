@@ -13,23 +13,36 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from mila.config import StageSettings
+from mila.training.muon import MuonAdamW, is_kernel
+
+_BETAS = (0.9, 0.99)
 
 
 def build_optimizer(
     modules: Iterable[nn.Module], stage: StageSettings, *, rate: float = 1.0
 ) -> AdamW:
-    """AdamW over the parameters that want a gradient; vectors and scalars do not decay."""
+    """The stage's optimizer over the parameters that want a gradient.
+
+    Vectors and scalars do not decay. With Muon, kernels between hidden layers take its steps.
+    """
+    kernels: list[Tensor] = []
     decay: list[Tensor] = []
     rest: list[Tensor] = []
     for module in modules:
         for parameter in module.parameters():
             if parameter.requires_grad:
-                (decay if parameter.dim() > 1 else rest).append(parameter)
+                fits = stage.optimizer == "muon" and is_kernel(parameter)
+                chosen = kernels if fits else decay if parameter.dim() > 1 else rest
+                chosen.append(parameter)
     groups = [
         {"params": decay, "weight_decay": stage.weight_decay},
         {"params": rest, "weight_decay": 0.0},
     ]
-    return AdamW(groups, lr=stage.learning_rate * rate, betas=(0.9, 0.99))
+    peak = stage.learning_rate * rate
+    if stage.optimizer == "adamw":
+        return AdamW(groups, lr=peak, betas=_BETAS)
+    orthogonal = {"params": kernels, "weight_decay": stage.weight_decay, "orthogonal": True}
+    return MuonAdamW([orthogonal, *groups], lr=peak, betas=_BETAS)
 
 
 def build_schedule(optimizer: AdamW, stage: StageSettings) -> LambdaLR:

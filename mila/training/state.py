@@ -100,7 +100,8 @@ class TrainState:
         self.second = self.second_schedule = None
         if stage.is_joint and self.params.loss.adversary != "none":
             rate = self.params.loss.discriminator_rate
-            self.second = build_optimizer([self.discriminator], stage.settings, rate=rate)
+            plain = stage.settings.model_copy(update={"optimizer": "adamw"})
+            self.second = build_optimizer([self.discriminator], plain, rate=rate)
             self.second_schedule = build_schedule(self.second, stage.settings)
         self.average = None
         if self.params.train.ema > 0:

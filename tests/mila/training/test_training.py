@@ -55,8 +55,13 @@ def weights(folder: Path) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     "words",
-    [(), ("loss.adversary=alternating", "loss.gradient=both"), ("train.ema=0.9",)],
-    ids=["default", "alternating", "ema"],
+    [
+        (),
+        ("loss.adversary=alternating", "loss.gradient=both"),
+        ("train.ema=0.9",),
+        ("train.slow.optimizer=muon", "train.joint.optimizer=muon"),
+    ],
+    ids=["default", "alternating", "ema", "muon"],
 )
 def test_a_stopped_run_ends_like_a_whole_one(
     tmp_path: Path, params: Params, words: tuple[str, ...]

@@ -1,0 +1,83 @@
+"""Muon for the kernels of convolutions, AdamW for everything else, as one optimizer.
+
+Source: Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural networks"; steps scaled
+to the size of AdamW's as in Liu et al., 2025 (arXiv:2502.16982), so that one learning rate serves
+both. `torch.optim.Muon` takes matrices alone and no other parameters beside them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import AdamW
+
+_MOMENTUM = 0.95
+_LIKE_ADAMW = 0.2
+"""Root mean square of a usual AdamW step at learning rate 1."""
+_ITERATIONS = 5
+_QUINTIC = (3.4445, -4.7750, 2.0315)
+
+
+_LEAST_SIDE = 4
+"""Kernels with fewer channels are first or last layers, which Muon's source leaves out."""
+
+
+def is_kernel(parameter: Tensor) -> bool:
+    """Whether a parameter is the kernel of a convolution between hidden layers."""
+    return parameter.dim() == 4 and min(parameter.shape[:2]) >= _LEAST_SIDE
+
+
+class MuonAdamW(AdamW):
+    """AdamW whose groups with `orthogonal=True` take steps of Muon instead."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step; a closure is for AdamW's groups alone and therefore refused.
+
+        Raises:
+            ValueError: If a closure is given.
+        """
+        if closure is not None:
+            raise ValueError("MuonAdamW.step takes no closure")
+        for group in self.param_groups:
+            if group.get("orthogonal"):
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        self._move(parameter, group)
+                        parameter.grad = None  # so that AdamW leaves it alone
+        return super().step()
+
+    def _move(self, parameter: Tensor, group: dict[str, Any]) -> None:
+        """Decay, then go along the orthogonalised momentum (Nesterov's form)."""
+        gradient = parameter.grad
+        assert gradient is not None
+        state = self.state[parameter]
+        if "momentum" not in state:
+            state["step"] = torch.zeros(())  # AdamW counts, and looks for it when restored
+            state["momentum"] = torch.zeros_like(gradient)
+        state["step"] += 1
+        momentum: Tensor = state["momentum"]
+        momentum.mul_(_MOMENTUM).add_(gradient)
+        direction = orthogonalised((gradient + _MOMENTUM * momentum).flatten(1))
+        size = _LIKE_ADAMW * math.sqrt(max(direction.shape))
+        parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
+        parameter.add_(direction.view(parameter.shape), alpha=-group["lr"] * size)
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """Nearly the closest matrix whose singular values are all 1, (R, S) -> (R, S), float32.
+
+    Five Newton-Schulz iterations: singular values end between about 0.7 and 1.2, which is enough.
+    """
+    x = matrix.float()
+    wide = x if x.shape[0] <= x.shape[1] else x.T
+    wide = wide / wide.norm().clamp(min=1e-7)
+    a, b, c = _QUINTIC
+    for _ in range(_ITERATIONS):
+        gram = wide @ wide.T
+        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
+    return wide if x.shape[0] <= x.shape[1] else wide.T.contiguous()
