@@ -97,11 +97,14 @@ def _budget(rows: Mapping[str, Row]) -> str:
 
 
 def _longer(rows: Mapping[str, Row]) -> str:
-    """That the row of the first table trained longer, if there is one."""
+    """That the row of the first table trained longer or otherwise, if there is one."""
     if CLAIM not in rows:
         return ""
-    updates, _ = rows[CLAIM].first["updates_and_batch"]["joint"]
-    return f"; MILA in the first two tables trains {updates} updates"
+    page = rows[CLAIM].first
+    updates, _ = page["updates_and_batch"]["joint"]
+    joint = page["settings"].get("train", {}).get("joint", {})
+    optimizer = ", with Muon instead of AdamW" if joint.get("optimizer") == "muon" else ""
+    return f"; MILA in the first two tables trains {updates} updates{optimizer}"
 
 
 def _accuracy(rows: Mapping[str, Row]) -> str:

@@ -51,6 +51,7 @@ def page(row: str, seed: int, *, gain: float = 0.0, **changes: Any) -> dict[str,
         "title": {"ila": "ILA", "warp": "flow warp"}.get(row, row),
         "about": "as it is",
         "method": "mila",
+        "settings": {},
         "by_interval": {str(k): {"gmac_saved": 0.71, "methods": methods(k)} for k in (1, 2, 5, 10)},
         "offsets": {"mila": by_age, "copy": by_age},
         "consistency": {
@@ -173,6 +174,16 @@ def test_a_row_trained_longer_is_held_against_the_bounds(folder: Path) -> None:
         text[text.index(peers) : text.index("## Steadiness")]
         == (before[before.index(peers) : before.index("## Steadiness")])
     )
+
+
+def test_the_page_says_that_the_longer_row_was_trained_otherwise(folder: Path) -> None:
+    keep(folder, page("claim", 0, group="claim"))
+    assert "Muon" not in written(folder)
+
+    joint = {"updates": 4000, "optimizer": "muon"}
+    keep(folder, page("claim", 0, group="claim", settings={"train": {"joint": joint}}))
+
+    assert "updates, with Muon instead of AdamW (" in " ".join(written(folder).split())
 
 
 def test_the_page_says_how_many_frames_of_a_clip_are_supervised(folder: Path) -> None:
