@@ -59,6 +59,8 @@ results: $(STAMP)
 	  out=docs/results.md
 	python -m pipeline.results pages=docs/results/fewer-shared grid=params/grid/fewer.yaml \
 	  out=docs/results-fewer-worlds.md
+	python -m pipeline.results pages=docs/results/camvid-shared grid=params/grid/camvid.yaml \
+	  out=docs/results-camvid.md
 	python -m pipeline.results pages=docs/results/street-shared grid=params/grid/street.yaml \
 	  out=docs/ablations.md
 
