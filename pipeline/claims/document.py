@@ -10,7 +10,7 @@ from pipeline.claims.equal_cost import equal_cost_section
 from pipeline.claims.kept import kept_accuracy
 from pipeline.claims.markdown import markdown
 from pipeline.claims.schedules import schedule_section, single_task_section
-from pipeline.claims.seeds import Row
+from pipeline.claims.seeds import Row, tasks_of
 from pipeline.claims.tables import (
     CLAIM,
     FIRST,
@@ -70,8 +70,10 @@ def _top(rows: Mapping[str, Row], title: str, source: str, about: str) -> str:
         "keyframes included unless said otherwise; the same frames are scored at every age. Mean ± "
         "sample standard deviation over seeds; a figure without ± comes from one seed, or no seed "
         "changes it. A seed decides initial weights and data order; the data are the same. GMAC: "
-        "1e9 multiply-adds of one frame, heads included. AbsRel: |depth error| / depth below 80 m."
+        "1e9 multiply-adds of one frame, heads included."
     )
+    if "depth" in tasks_of(page):
+        words += " AbsRel: |depth error| / depth below 80 m."
     return f"# {title}\n\n{_filled(words)}\n\n{_budget(rows)}"
 
 
@@ -123,6 +125,8 @@ def _propagation(rows: Mapping[str, Row], figure: str) -> str:
     if not others:
         return ""
     intervals = [k for k in _WANTED_INTERVALS if str(k) in ila.first["by_interval"]]
+    two = "depth" in tasks_of(ila.first)
+    both, order = (" in both measures", " (mIoU / AbsRel)") if two else ("", "")
     return f"""## Ways to bring keyframe features to other frames
 
 Same slow and fast networks, fusion, heads and updates; only the propagation differs. Means over the
@@ -131,8 +135,8 @@ on one frame; what a keyframe needs for it (low-level features, keys) counts in 
 
 {propagation_table(ila, others, intervals)}
 
-ILA's gain over each, seed by seed; above 0 is better for ILA in both measures. "Better" (mIoU /
-AbsRel) means: in every seed, or by more than the standard deviation over seeds.
+ILA's gain over each, seed by seed; above 0 is better for ILA{both}. "Better"{order} means: in every
+seed, or by more than the standard deviation over seeds.
 
 {better_table(ila, others, intervals)}
 
