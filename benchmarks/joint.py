@@ -6,7 +6,8 @@
 Whole updates (forward, losses, backward, optimizer) of the demo's networks, fresh weights, slow
 network frozen, random clips of 96x192 whose ages of the keyframe are drawn as in training. Time is
 per supervised frame: those that lie before their keyframe do not count. `16 x 1, taught` has soft
-targets and L1 of fused features, for which the slow network sees the supervised frames too.
+targets and L1 of fused features, for which the slow network sees the supervised frames too; Muon
+stands in for AdamW where it is named.
 """
 
 from __future__ import annotations
@@ -15,19 +16,26 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 import measuring
 import numpy as np
 import torch
-from torch.optim import AdamW
 
 from flows.cluster import restart_with_environment
 from mila.clip import Clip
-from mila.config import LossSettings, ModelSettings, Params, PropagationSettings
+from mila.config import (
+    LossSettings,
+    ModelSettings,
+    Params,
+    PropagationSettings,
+    StageSettings,
+)
 from mila.data.draws import FrameDraw, draw_frames
 from mila.losses import TaskLoss
 from mila.model import build_model
+from mila.training.optim import build_optimizer
 from mila.training.stages import Stage, set_trained, trained_modules
 from mila.training.update import Hardware, Players, update_joint
 from mila.training.worker import choose_precision
@@ -50,6 +58,7 @@ class Design:
     clips: int
     supervised: int
     loss: LossSettings = BARE
+    optimizer: Literal["adamw", "muon"] = "adamw"
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,7 @@ DESIGNS = {
     BASELINE: Design(16, 1, TAUGHT),
     "16 x 1": Design(16, 1),
     "12 x 3": Design(12, 3),
+    "12 x 3, Muon": Design(12, 3, optimizer="muon"),
 }
 CASES = {
     "ila": Case(PropagationSettings()),
@@ -117,9 +127,10 @@ def _updates(case: Case, design: Design, clip: Clip) -> Callable[[int], measurin
     """What makes the call of a round: one update of a model that trains on."""
     torch.manual_seed(0)
     model = build_model(ModelSettings(propagation=case.propagation))
-    stage = Stage("joint", Params().train.joint, seed=0)
-    set_trained(model, trained_modules(stage, model, design.loss))
-    optimizer = AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
+    settings = StageSettings(optimizer=design.optimizer, learning_rate=1e-4)
+    modules = trained_modules(Stage("joint", settings, seed=0), model, design.loss)
+    set_trained(model, modules)
+    optimizer = build_optimizer(modules, settings)
     players = Players(TaskLoss(model.tasks, design.loss), optimizer, supervised=design.supervised)
     hardware = Hardware(CPU, choose_precision("auto", CPU), world_size=1, clip_gradient=1.0)
     return lambda _: lambda: update_joint(model, clip, players, design.loss, hardware)

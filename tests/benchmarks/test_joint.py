@@ -19,7 +19,7 @@ def test_lines_have_a_ratio_and_say_of_what() -> None:
 
     assert done.returncode == 0, done.stderr
     lines = {line["design"]: line for line in map(json.loads, done.stdout.splitlines())}
-    assert list(lines) == ["16 x 1, taught", "16 x 1", "12 x 3"]
+    assert list(lines) == ["16 x 1, taught", "16 x 1", "12 x 3", "12 x 3, Muon"]
     for line in lines.values():
         assert {"x_baseline", "aim", "ok", "per_frame_ms", "load1", "commit"} <= line.keys()
     assert lines["16 x 1"]["frames"] == lines["16 x 1, taught"]["frames"] == 16
