@@ -20,8 +20,6 @@ _LIKE_ADAMW = 0.2
 """Root mean square of a usual AdamW step at learning rate 1."""
 _ITERATIONS = 5
 _QUINTIC = (3.4445, -4.7750, 2.0315)
-
-
 _LEAST_SIDE = 4
 """Kernels with fewer channels are first or last layers, which Muon's source leaves out."""
 
@@ -36,10 +34,10 @@ class MuonAdamW(AdamW):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; a closure is for AdamW's groups alone and therefore refused.
+        """One step by the gradients that are there.
 
         Raises:
-            ValueError: If a closure is given.
+            ValueError: If a closure is given: nothing here evaluates the loss again.
         """
         if closure is not None:
             raise ValueError("MuonAdamW.step takes no closure")
@@ -73,11 +71,13 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 
     Five Newton-Schulz iterations: singular values end between about 0.7 and 1.2, which is enough.
     """
+    rows, columns = matrix.shape
+    if rows > columns:
+        return orthogonalised(matrix.T).T.contiguous()
     x = matrix.float()
-    wide = x if x.shape[0] <= x.shape[1] else x.T
-    wide = wide / wide.norm().clamp(min=1e-7)
+    x = x / x.norm().clamp(min=1e-7)
     a, b, c = _QUINTIC
     for _ in range(_ITERATIONS):
-        gram = wide @ wide.T
-        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
-    return wide if x.shape[0] <= x.shape[1] else wide.T.contiguous()
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x

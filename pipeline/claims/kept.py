@@ -40,7 +40,7 @@ def kept_accuracy(ila: Row, rows: Mapping[str, Row], interval: int) -> str:
     references: list[Page | None] = [None]
     if SLOW_TOTAL in rows:
         references.append(rows[SLOW_TOTAL].first)
-        head.append(f"behind: {rows[SLOW_TOTAL].first['title']}")
+        head.append(f"behind the {rows[SLOW_TOTAL].first['title']}")
     lines = [line.cells() for line in _lines(ila, references, interval)]
     saved = ila.over(lambda p: _saved(p, interval))
     measured = [f"{saved.mean:.1f} %"] * len(references)
