@@ -70,14 +70,27 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     """Nearly the closest matrix whose singular values are all 1, (R, S) -> (R, S), float32.
 
     Five Newton-Schulz iterations: singular values end between about 0.7 and 1.2, which is enough.
+    Each multiplies by a polynomial of the Gram matrix from the left, so they are collected at its
+    size, (R, R), and meet the matrix once: at 192 x 1728 about a third of the multiply-adds.
     """
     rows, columns = matrix.shape
     if rows > columns:
         return orthogonalised(matrix.T).T.contiguous()
     x = matrix.float()
     x = x / x.norm().clamp(min=1e-7)
-    a, b, c = _QUINTIC
+    gram = x @ x.T
+    unit = torch.eye(rows, device=x.device)
+    total = unit
     for _ in range(_ITERATIONS):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x
+        step = _polynomial(gram, unit)
+        total = step @ total
+        gram = step @ gram @ step
+    directions: Tensor = total @ x
+    return directions
+
+
+def _polynomial(gram: Tensor, unit: Tensor) -> Tensor:
+    """What one iteration multiplies by: a + b gram + c gram^2, (R, R)."""
+    a, b, c = _QUINTIC
+    result: Tensor = torch.addmm(unit * a + gram * b, gram, gram, alpha=c)
+    return result

@@ -48,6 +48,21 @@ def test_directions_are_nearly_orthogonal_and_keep_their_singular_vectors(
     assert alike > 0.97
 
 
+@pytest.mark.parametrize("decades", [0, 3, 9])
+def test_directions_equal_iterations_taken_one_by_one(decades: int) -> None:
+    random = torch.Generator().manual_seed(3)
+    sizes = torch.logspace(0, -decades, 24, dtype=torch.float64)
+    u, v = (torch.linalg.qr(torch.randn(n, 24, generator=random).double()).Q for n in (24, 216))
+    matrix = (u * sizes) @ v.T
+    x = matrix / matrix.norm()
+
+    for _ in range(5):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+
+    assert (orthogonalised(matrix).double() - x).norm() < 2e-3 * x.norm()
+
+
 def test_directions_do_not_depend_on_the_size_of_the_gradient() -> None:
     matrix = torch.randn(6, 20, generator=torch.Generator().manual_seed(2))
 
