@@ -106,7 +106,16 @@ def _longer(rows: Mapping[str, Row]) -> str:
     updates, _ = page["updates_and_batch"]["joint"]
     joint = page["settings"].get("train", {}).get("joint", {})
     optimizer = ", with Muon instead of AdamW" if joint.get("optimizer") == "muon" else ""
-    return f"; MILA in the first two tables trains {updates} updates{optimizer}"
+    return f"; MILA in the first two tables {_own_start(rows)}trains {updates} updates{optimizer}"
+
+
+def _own_start(rows: Mapping[str, Row]) -> str:
+    """Where the row of the first table starts, if from other networks than the rest."""
+    start = rows[CLAIM].first.get("start")
+    if start is None or start == rows[FIRST].first.get("start"):
+        return ""
+    named = f"`{start['run']}` (commit {start['commit'][:10]})"
+    return f"starts from the networks of training {named}, and "
 
 
 def _accuracy(rows: Mapping[str, Row]) -> str:

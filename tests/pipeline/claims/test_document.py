@@ -29,6 +29,18 @@ def test_the_page_says_that_the_longer_row_was_trained_otherwise(folder: Path) -
     assert "updates, with Muon instead of AdamW (" in " ".join(written(folder).split())
 
 
+def test_the_page_says_that_the_longer_row_starts_from_other_networks(folder: Path) -> None:
+    start = {"run": "train-one", "commit": "a" * 40}
+    keep(folder, page("ila", 0, start=start))
+    keep(folder, page("claim", 0, group="claim", start=start))
+    assert "tables trains 600 updates (" in " ".join(written(folder).split())
+
+    keep(folder, page("claim", 0, group="claim", start={"run": "train-two", "commit": "b" * 40}))
+
+    told = "tables starts from the networks of training `train-two` (commit bbbbbbbbbb), and trains"
+    assert told in " ".join(written(folder).split())
+
+
 def test_the_page_says_how_many_frames_of_a_clip_are_supervised(folder: Path) -> None:
     assert "600 updates of 16 clips with the slow" in " ".join(written(folder).split())
 
