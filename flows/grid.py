@@ -72,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             work=base / own.get("work", f"runs/grid/{name}"),
             results=base / own.get("out", f"docs/results/{name}"),
             grid=_told(file, ROOT),
+            settings=_settings_told(words, base),
             accept_sources="accept" in own,
             start=start,
         )
@@ -162,7 +163,7 @@ def _do(grid: Grid, params: Params, item: Item, place: Place) -> bool:
     from mila.data.storage import StorageError
 
     print(f"{item.label}: {item.row.title}", flush=True)
-    words = ["python", "flows/grid.py", f"grid={place.grid}"]
+    words = ["python", "flows/grid.py", *place.settings, f"grid={place.grid}"]
     words += [f"rows={item.name}", f"seeds={item.seed}"]
     if place.start is not None:
         words.append(f"start={_told(place.start, place.base)}")
@@ -172,6 +173,16 @@ def _do(grid: Grid, params: Params, item: Item, place: Place) -> bool:
         print(f"{item.label}: {error}", file=sys.stderr, flush=True)
         return False
     return True
+
+
+def _settings_told(words: Sequence[str], base: Path) -> tuple[str, ...]:
+    """The words that decide results, as the record names them."""
+    told = []
+    for word in words:
+        name, _, value = word.partition("=")
+        if name not in VERB.arguments and not name.startswith("cluster."):
+            told.append(f"{name}={_told(Path(value), base)}" if Path(value).is_absolute() else word)
+    return tuple(told)
 
 
 def _told(path: Path, base: Path) -> str:

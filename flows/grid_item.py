@@ -32,6 +32,7 @@ class Place:
         work: Folder of models and whole pages; may be deleted when all is done.
         results: Folder of the kept pages, one JSON file an item.
         grid: The grid file, as commands on the record name it.
+        settings: Words of the command that decide results, as the record names them.
         accept_sources: Go on with trainings although sources changed since they began.
         start: Exported model whose slow and fast networks all items start from, whatever their
             seed; None = each seed trains its own.
@@ -41,6 +42,7 @@ class Place:
     work: Path
     results: Path
     grid: str = ""
+    settings: tuple[str, ...] = ()
     accept_sources: bool = False
     start: Path | None = None
 

@@ -202,8 +202,9 @@ def _missing(rows: Mapping[str, Row], wanted: Mapping[str, str], seeds: Sequence
     return f"""## Missing
 
 Rows of the grid that were not run, or not with every seed. The commands of the table below run
-them, given their names and seeds. Pages made with the same settings are kept; what was made before
-a setting was added is refused and has to be moved away first.
+them, given their names and seeds; data and processes as in the first lines of the grid file. Pages
+made with the same settings are kept; what was made before a setting was added is refused and has to
+be moved away first.
 
 {markdown(["row", "title", "seeds not run"], lines)}"""
 

@@ -71,7 +71,8 @@ def test_every_row_leaves_a_page(
     found = pages(tmp_path)
     assert sorted(found) == ["exact-s3", "fast-s3", "ila-s3", "single-s3", "warp-s3"]
     page = found["ila-s3"]
-    assert page["command"] == "python flows/grid.py grid=tiny.yaml rows=ila seeds=3"
+    settings = "preset=smoke data.root=data data.loader_workers=0 train.precision=float32"
+    assert page["command"] == f"python flows/grid.py {settings} grid=tiny.yaml rows=ila seeds=3"
     assert {"commit", "date", "hardware", "fingerprint", "data", "cost"} <= page.keys()
     assert page["updates_and_batch"]["joint"] == [3, 4]
     assert str(tmp_path) not in json.dumps(found)

@@ -38,6 +38,15 @@ def test_every_row_of_the_street_grid_has_valid_settings(grid) -> None:
     assert len(marks) == 2 * len(grid.rows)
 
 
+@pytest.mark.parametrize("path", sorted(STREET.parent.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_grid_has_valid_settings_and_a_row_to_compare_with(path: Path) -> None:
+    grid = read_grid(path)
+    rows = [item_params(grid, load_params(), item) for item in items_of(grid, [], [0])]
+
+    assert "ila" in grid.rows
+    assert len({fingerprint(params, {}) for params in rows}) == len(rows)
+
+
 def test_rows_differ_from_the_first_by_their_own_settings_alone(grid) -> None:
     base = load_params()
     first = item_params(grid, base, items_of(grid, ["ila"], [0])[0])
