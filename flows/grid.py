@@ -176,13 +176,13 @@ def _do(grid: Grid, params: Params, item: Item, place: Place) -> bool:
 
 
 def _settings_told(words: Sequence[str], base: Path) -> tuple[str, ...]:
-    """The words that decide results, as the record names them."""
-    told = []
-    for word in words:
-        name, _, value = word.partition("=")
-        if name not in VERB.arguments and not name.startswith("cluster."):
-            told.append(f"{name}={_told(Path(value), base)}" if Path(value).is_absolute() else word)
-    return tuple(told)
+    """The settings that decide results, as the record names them."""
+    _, settings = VERB.divide(words)
+    pairs = [word.split("=", 1) for word in settings if not word.startswith("cluster.")]
+    return tuple(
+        f"{name}={_told(Path(value), base) if Path(value).is_absolute() else value}"
+        for name, value in pairs
+    )
 
 
 def _told(path: Path, base: Path) -> str:

@@ -94,7 +94,7 @@ class Verb:
             sys.stdout.write(self.help())
             return 0
         try:
-            own, rest = self._divide(words)
+            own, rest = self.divide(words)
             return body(load_params(rest), own) or 0
         except (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError) as error:
             sys.stderr.write(f"{self.name}: {error}\n")
@@ -114,7 +114,12 @@ class Verb:
             lines += [f"  {path}={value}", f"      {text}"]
         return "\n".join(lines) + "\n"
 
-    def _divide(self, words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    def divide(self, words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+        """The command's own words by name, and the words that are settings.
+
+        Raises:
+            ValueError: For an unknown word, or if a required one is missing.
+        """
         own: dict[str, str] = {}
         rest: list[str] = []
         for word in words:

@@ -88,8 +88,8 @@ def _budget(rows: Mapping[str, Row]) -> str:
     shared = "All rows of a seed share its slow and its fast network, trained per frame; then"
     if "start" in page:
         shared = (
-            "All rows and all seeds share one slow and one fast network, those of training "
-            f"`{page['start']['run']}` (commit {page['start']['commit'][:10]}): the spread is that "
+            f"All rows and all seeds{_left_out(rows)} share one slow and one fast network, those "
+            f"of training `{page['start']['run']}` (commit {page['start']['commit'][:10]}): the spread is that "
             "of the joint stage alone, and figures of the slow network have none. Then"
         )
     return _filled(
@@ -109,9 +109,14 @@ def _longer(rows: Mapping[str, Row]) -> str:
     return f"; MILA in the first two tables {_own_start(rows)}trains {updates} updates{optimizer}"
 
 
+def _left_out(rows: Mapping[str, Row]) -> str:
+    """That what was just said is not said of the first tables, if they start elsewhere."""
+    return ", those of the first two tables left out," if _own_start(rows) else ""
+
+
 def _own_start(rows: Mapping[str, Row]) -> str:
     """Where the row of the first table starts, if from other networks than the rest."""
-    start = rows[CLAIM].first.get("start")
+    start = rows.get(CLAIM, rows[FIRST]).first.get("start")
     if start is None or start == rows[FIRST].first.get("start"):
         return ""
     named = f"`{start['run']}` (commit {start['commit'][:10]})"

@@ -33,12 +33,16 @@ def test_the_page_says_that_the_longer_row_starts_from_other_networks(folder: Pa
     start = {"run": "train-one", "commit": "a" * 40}
     keep(folder, page("ila", 0, start=start))
     keep(folder, page("claim", 0, group="claim", start=start))
-    assert "tables trains 600 updates (" in " ".join(written(folder).split())
+    text = " ".join(written(folder).split())
+    assert "tables trains 600 updates (" in text
+    assert "All rows and all seeds share" in text
 
     keep(folder, page("claim", 0, group="claim", start={"run": "train-two", "commit": "b" * 40}))
 
     told = "tables starts from the networks of training `train-two` (commit bbbbbbbbbb), and trains"
-    assert told in " ".join(written(folder).split())
+    text = " ".join(written(folder).split())
+    assert told in text
+    assert "All rows and all seeds, those of the first two tables left out, share" in text
 
 
 def test_the_page_says_how_many_frames_of_a_clip_are_supervised(folder: Path) -> None:
