@@ -87,10 +87,11 @@ def _budget(rows: Mapping[str, Row]) -> str:
     )
     shared = "All rows of a seed share its slow and its fast network, trained per frame; then"
     if "start" in page:
+        start = page["start"]
         shared = (
             f"All rows and all seeds{_left_out(rows)} share one slow and one fast network, those "
-            f"of training `{page['start']['run']}` (commit {page['start']['commit'][:10]}): the spread is that "
-            "of the joint stage alone, and figures of the slow network have none. Then"
+            f"of training `{start['run']}` (commit {start['commit'][:10]}): the spread is that of "
+            "the joint stage alone, and figures of the slow network have none. Then"
         )
     return _filled(
         f"{shared} each row trains {joint} updates of {clips} with the slow "
